@@ -21,8 +21,8 @@ static const char *const sinks[] = { [KV_SINK_USUAL] = "usual",
 
 static const struct {
     const char *name;
-    bool rolls, chooses, profile;
-} rules[KV_RULES] = { [KV_USUAL] = { "usual", true, false, false },
+    bool rolls, profile;
+} rules[KV_RULES] = { [KV_USUAL] = { "usual", true, false },
 #define POLICY(NAME, file, ...) [KV_##NAME] = { __VA_ARGS__ },
                       KV_POLICIES(POLICY)
 #undef POLICY
@@ -87,7 +87,6 @@ bool kv_window_is_joint(enum window_kind k) { return kinds[k].joint; }
 
 bool kv_rule_fits(enum kv_rule r, enum window_kind k) { return rules[r].rolls || !kinds[k].joint; }
 
-bool kv_rule_chooses(enum kv_rule r) { return rules[r].chooses; }
 bool kv_rule_has_profile(enum kv_rule r) { return rules[r].profile; }
 
 bool kv_rule_find(const char *name, enum kv_rule *out)

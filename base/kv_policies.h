@@ -23,21 +23,21 @@ enum window_kind {
         WINDOW_KINDS
 };
 
-/* POLICY(enumerator, its file, its name, rolls, chooses, profile): what a pass attends to beside the
- * window itself. Rolls: it can be in a rolling window; chooses: it keeps what passes over noise
- * choose; profile: it has heads of two kinds, so a card must say which are static, as no other may.
+/* POLICY(enumerator, its file, its name, rolls, profile): what a pass attends to beside the window
+ * itself. Rolls: it can be in a rolling window; profile: it has heads of two kinds, so a card must
+ * say which are static, as no other may.
  * The first is the window kind's own (policy_rolling.c, policy_block.c) and has no name of its own
  * in cards: it is what a card without `policy` has. */
 #define KV_POLICIES(POLICY)                                                                        \
-    POLICY(DEEP_SINK, deep_sink, "deep-sink", false, false, false)                                 \
-    POLICY(DEEP_FORCING, deep_forcing, "deep-forcing", false, true, false)                         \
-    POLICY(EMA_SINK, ema_sink, "ema-sink", true, false, false)                                     \
-    POLICY(ROLLING_SINK, rolling_sink, "rolling-sink", true, false, false)                         \
-    POLICY(INFINITY_ROPE, infinity_rope, "infinity-rope", false, false, false)                     \
-    POLICY(MEMROPE, memrope, "memrope", false, false, false)                                       \
-    POLICY(RELAX_FORCING, relax_forcing, "relax-forcing", false, true, false)                      \
-    POLICY(ECHO_FORCING, echo_forcing, "echo-forcing", false, true, false)                         \
-    POLICY(FORCING_KV, forcing_kv, "forcing-kv", false, false, true)
+    POLICY(DEEP_SINK, deep_sink, "deep-sink", false, false)                                        \
+    POLICY(DEEP_FORCING, deep_forcing, "deep-forcing", false, false)                               \
+    POLICY(EMA_SINK, ema_sink, "ema-sink", true, false)                                            \
+    POLICY(ROLLING_SINK, rolling_sink, "rolling-sink", true, false)                                \
+    POLICY(INFINITY_ROPE, infinity_rope, "infinity-rope", false, false)                            \
+    POLICY(MEMROPE, memrope, "memrope", false, false)                                              \
+    POLICY(RELAX_FORCING, relax_forcing, "relax-forcing", false, false)                            \
+    POLICY(ECHO_FORCING, echo_forcing, "echo-forcing", false, false)                               \
+    POLICY(FORCING_KV, forcing_kv, "forcing-kv", false, true)
 
 enum kv_rule {
     KV_USUAL,
@@ -118,7 +118,6 @@ const char *kv_rule_name(enum kv_rule r); /* "usual", ... */
 const char *kv_key_name(enum kv_key k);
 bool kv_window_is_joint(enum window_kind k);
 bool kv_rule_fits(enum kv_rule r, enum window_kind k); /* the policy can be in such a window */
-bool kv_rule_chooses(enum kv_rule r);                  /* it keeps what passes over noise choose */
 
 /* By name; false: there is none of that name. */
 bool kv_rule_find(const char *name, enum kv_rule *out);

@@ -142,7 +142,7 @@ struct work_list {
 
 /* By which a clip's place is looked at. told: what is there has been told of. */
 struct clip_folder_rules work_list_rules(const struct work_list *l, int on_exists,
-                                         const char *numerics, bool told);
+                                         const char *numerics, bool quiet);
 
 struct work_item work_list_item(const struct work_list *l, int64_t ticket);
 

@@ -399,16 +399,6 @@ static status expand_all(struct maker *m)
     return check_clip_names(m);
 }
 
-/* Such a policy makes no checkpoints, and a clip that is extended goes on from one. */
-static status check_extendable(const struct job *job, const struct card *card)
-{
-    if (!job->output.extendable || !kv_rule_chooses(card->rule)) return ST_OK;
-    return tree_fail(tree_find(tree_find(job->node, "output"), "extendable"),
-                     "found true; the model's window.policy, %s, keeps what passes over noise "
-                     "choose, and cannot be extended; allowed: false, or another policy",
-                     kv_rule_name(card->rule));
-}
-
 /* The job's pin, if it has one and the model's files were looked at. */
 static status check_model_pin(const struct job *job, const char *model_id)
 {
@@ -426,7 +416,6 @@ status clip_expand(struct clip_list *out, struct job *job, const struct card *ca
 
     *out = (struct clip_list){ 0 };
     TRY(check_model_pin(job, o->model_id));
-    TRY(check_extendable(job, card));
     status const st = expand_all(&m);
     prompts_free(&m.schedule);
     if (st != ST_OK) clip_free(out);

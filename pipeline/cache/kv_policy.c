@@ -57,6 +57,14 @@ bool kv_policy_joint(const struct kv_policy *p) { return kv_window_is_joint(p->k
 
 bool kv_policy_chooses(const struct kv_policy *p) { return kv_policy_ops(p)->choose != NULL; }
 
+int64_t kv_policy_choice(const struct kv_policy *p, int layers, int64_t tokens)
+{
+    const struct kv_policy_ops *const ops = kv_policy_ops(p);
+
+    if (!ops->choice_count) return 0;
+    return ops->choice_count(p, tokens) * (ops->first_layer_chooses ? 1 : layers);
+}
+
 int64_t kv_policy_most_given(const struct kv_policy *p)
 {
     const struct kv_policy_ops *const ops = kv_policy_ops(p);

@@ -34,9 +34,9 @@
  * a render that goes on after a stop): enter and observe run in these passes as in any others, so
  * averages and notes come out the same. Choices do not: they depend on queries at pure noise.
  * A policy with choices (kv_policy_chooses) has to have the choice of every block handed back to
- * settle: kv_state_choice has it, choice_count numbers, after each tick in which a block was in its
- * first pass. Without them such a policy takes no more given blocks than come before its first
- * choice.
+ * settle: what kv_state_take_choice has said of it, when it was made. Without them such a policy
+ * takes no more given blocks than come before its first choice. All such policies go block by
+ * block, so the last choice is that of the block in work until it is finished.
  */
 #ifndef KV_POLICY_H
 #define KV_POLICY_H
@@ -163,6 +163,8 @@ status kv_policy_check(const struct kv_policy *p) MUST_USE;
 bool kv_policy_joint(const struct kv_policy *p);
 
 bool kv_policy_chooses(const struct kv_policy *p);
+/* int32 numbers of a block's choice, of all layers, for so many tokens a frame; 0: none is made. */
+int64_t kv_policy_choice(const struct kv_policy *p, int layers, int64_t tokens);
 /* The most given blocks that a clip may have. */
 int64_t kv_policy_most_given(const struct kv_policy *p);
 bool kv_policy_scores(const struct kv_policy *p); /* it selects rows by score */

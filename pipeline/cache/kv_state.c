@@ -66,6 +66,14 @@ size_t kv_state_choice_bytes(const struct kv_state *s)
     return (size_t)s->choice_layers * (size_t)s->choice_count * sizeof *s->choice;
 }
 
+void kv_state_take_choice(const struct kv_state *s, int64_t block, void *to)
+{
+    size_t const bytes = kv_state_choice_bytes(s);
+
+    if (block > 0 && block == s->block && kv_state_chooses_any(s)) memcpy(to, s->choice, bytes);
+    else memset(to, 0, bytes);
+}
+
 size_t kv_state_bytes(const struct kv_state *s)
 {
     return kv_state_choice_bytes(s) + kv_state_note_bytes(s) + s->own_bytes;
@@ -115,6 +123,7 @@ status kv_enter(const struct kv_call *c, int64_t block)
 
     if (block <= s->block) return ST_OK;
     s->block = block;
+    if (s->choice) memset(s->choice, 0, kv_state_choice_bytes(s));
     return ops_of(s)->enter ? ops_of(s)->enter(c, block) : ST_OK;
 }
 
@@ -137,4 +146,10 @@ status kv_settle(const struct kv_call *c)
     for (one.layer = 0; one.layer < c->state->choice_layers; one.layer++)
         if (chooses_in(c->state, one.layer)) TRY(ops_of(c->state)->settle(&one));
     return ST_OK;
+}
+
+status kv_settle_taken(const struct kv_call *c, const void *choice)
+{
+    memcpy(c->state->choice, choice, kv_state_choice_bytes(c->state));
+    return kv_settle(c);
 }

@@ -55,6 +55,10 @@ static inline int32_t *kv_state_choice(const struct kv_state *s, int layer)
     return s->choice + layer * s->choice_count;
 }
 size_t kv_state_choice_bytes(const struct kv_state *s);
+
+/* The choice of a block that has had its first pass, if no other has entered since; zeros where it
+ * made none. to: [kv_state_choice_bytes] */
+void kv_state_take_choice(const struct kv_state *s, int64_t block, void *to);
 size_t kv_state_note_bytes(const struct kv_state *s);
 
 /* Does any layer choose in the first pass of the block that has entered? */
@@ -99,5 +103,9 @@ status kv_choose(const struct kv_call *c) MUST_USE; /* and settle: this rank is 
 
 /* Every layer of a choice that came. */
 status kv_settle(const struct kv_call *c) MUST_USE;
+
+/* The same of what kv_state_take_choice had, in place of the first pass of the block that has
+ * entered. ST_ARG for what cannot have been chosen. */
+status kv_settle_taken(const struct kv_call *c, const void *choice) MUST_USE;
 
 #endif /* KV_STATE_H */

@@ -172,7 +172,7 @@ static status compute_pictures(struct chain *s, const float *latent, int inbox)
 static status decode_latents(struct chain *s)
 {
     const struct message *const m = &s->message[s->now];
-    int64_t const frame = tensor_count(&m->x0) / s->c->frames;
+    int64_t const frame = VAE_CHANNELS * s->c->latent_h * s->c->latent_w;
     int const calls = s->is_last ? 1 : s->c->frames;
 
     TRY(post_message(s, !s->now));
@@ -266,7 +266,7 @@ static status open_chain(struct chain *s)
     const struct decode_chain_config *const c = s->c;
     struct tensor x0;
 
-    TRY(tensor_make(&x0, DT_F32, DIMS(c->frames, VAE_CHANNELS, c->latent_h, c->latent_w)));
+    TRY(decode_record(&x0, c->frames, c->latent_h, c->latent_w, c->chosen));
     for (int i = 0; i < COUNT_OF(s->message); i++) {
         s->message[i].x0 = x0;
         s->message[i].x0.data = malloc(tensor_bytes(&x0));

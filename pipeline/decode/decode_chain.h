@@ -19,7 +19,7 @@
 struct decode_block {
     int clip;
     int64_t block;            /* of the clip */
-    const float *x0;          /* [frames, 16, h, w] */
+    const float *x0;          /* [frames, 16, h, w], and what was chosen for it */
     struct pictures pictures; /* 8w x 8h, with the clip's formats */
 };
 
@@ -32,6 +32,7 @@ struct decode_chain_config {
                                    the last part */
     int frames;                 /* of a block */
     int64_t latent_h, latent_w; /* of a frame */
+    int64_t chosen;             /* numbers behind a latent */
 
     struct track *track;
 

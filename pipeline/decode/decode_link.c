@@ -9,7 +9,7 @@
 struct decode_link {
     struct decode_link_config c;
     int64_t head[DECODE_HEAD];
-    struct tensor x0; /* [frames, 16, h, w] F32; owned */
+    struct tensor x0; /* a decode_record; owned */
     bool open;        /* a message is under way */
 };
 
@@ -21,7 +21,7 @@ status decode_link_open(struct decode_link **out, const struct decode_link_confi
     *out = NULL;
     if (!l) return fail(ST_NOMEM, "decode link: no memory");
     l->c = *c;
-    TRY_OUT(tensor_make(&l->x0, DT_F32, DIMS(c->frames, VAE_CHANNELS, c->latent_h, c->latent_w)));
+    TRY_OUT(decode_record(&l->x0, c->frames, c->latent_h, c->latent_w, c->chosen));
     l->x0.data = calloc(1, tensor_bytes(&l->x0));
     if (!l->x0.data)
         FAIL_OUT(ST_NOMEM, "decode link: no memory for a latent of %zu bytes",
@@ -73,6 +73,15 @@ static status post_block(struct decode_link *l)
 struct tensor decode_head(int64_t head[DECODE_HEAD])
 {
     return (struct tensor){ .data = head, .dtype = DT_I64, .ndim = 1, .dim = { DECODE_HEAD } };
+}
+
+status decode_record(struct tensor *out, int frames, int64_t latent_h, int64_t latent_w,
+                     int64_t chosen)
+{
+    struct tensor latent;
+
+    TRY(tensor_make(&latent, DT_F32, DIMS(frames, VAE_CHANNELS, latent_h, latent_w)));
+    return tensor_make(out, DT_F32, DIMS(tensor_count(&latent) + chosen));
 }
 
 status decode_link_send(struct decode_link *l, enum decode_kind kind, int clip, int64_t block,

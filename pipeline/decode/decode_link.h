@@ -1,8 +1,8 @@
 /*
  * decode_link.h - how a line hands its finished blocks to what decodes them.
  *
- * A link is a group of two ranks; rank 0 sends to rank 1. A message is a head and a latent x0,
- * both in host memory. Behind a part of the decoder that is not the last, the block's units
+ * A link is a group of two ranks; rank 0 sends to rank 1. A message is a head and a latent x0 with
+ * what the cache policy chose for its block behind it, both in host memory. Behind a part of the decoder that is not the last, the block's units
  * follow one by one (decode_chain.h), in the backend's memory.
  */
 #ifndef DECODE_LINK_H
@@ -32,6 +32,10 @@ static inline bool decode_is_block(int64_t kind)
 enum { DECODE_KIND, DECODE_CLIP, DECODE_AT /* block of the clip */, DECODE_WHY, DECODE_HEAD };
 struct tensor decode_head(int64_t head[DECODE_HEAD]); /* a view */
 
+/* The latent, [frames, 16, h, w] F32, and so many numbers behind it; without memory. */
+status decode_record(struct tensor *out, int frames, int64_t latent_h, int64_t latent_w,
+                     int64_t chosen) MUST_USE;
+
 /* For the trace: the stage of an arrow from the line to its decoder. */
 enum { DECODE_ARROW = 255 };
 
@@ -42,6 +46,7 @@ struct decode_link_config {
     struct comm *link;          /* this rank is its rank 0; borrowed */
     int frames;                 /* of a block */
     int64_t latent_h, latent_w; /* of a frame */
+    int64_t chosen;             /* numbers behind a latent */
     struct track *track;        /* or NULL */
 };
 
@@ -49,7 +54,7 @@ struct decode_link_config {
 status decode_link_open(struct decode_link **out, const struct decode_link_config *c) MUST_USE;
 void decode_link_close(struct decode_link **l); /* NULL is fine; sets NULL */
 
-/* kind: neither DECODE_CUT nor DECODE_END nor DECODE_CANCELED. x0: [frames, 16, h, w] F32, host;
+/* kind: neither DECODE_CUT nor DECODE_END nor DECODE_CANCELED. x0: a decode_record, host;
  * copied; NULL where no latent goes with it. Goes on while the message is under way; waits until
  * the one before it has been taken. */
 status decode_link_send(struct decode_link *l, enum decode_kind kind, int clip, int64_t block,

@@ -21,12 +21,11 @@
 
 /* ---- checkpoints ------------------------------------------------------------------------ */
 
-bool clip_checkpoint_due(const struct group *t, const struct live_clip *c, int64_t blocks)
+bool clip_checkpoint_due(const struct live_clip *c, int64_t blocks)
 {
     int64_t const every = c->spec.checkpoint;
 
-    return every > 0 && blocks % every == 0 && blocks < c->spec.blocks &&
-           !kv_policy_chooses(&t->g.policy);
+    return every > 0 && blocks % every == 0 && blocks < c->spec.blocks;
 }
 
 int clip_window_blocks(const struct group *t, const struct live_clip *c, int64_t blocks)
@@ -45,12 +44,12 @@ int64_t clip_extension_blocks(const struct group *t, const struct live_clip *c)
     int64_t const blocks = c->spec.blocks - (drain > 1 ? drain : 1);
 
     /* Behind given blocks no window is handed out. */
-    return c->spec.extendable && !kv_policy_chooses(p) && blocks > c->given_blocks ? blocks : 0;
+    return c->spec.extendable && blocks > c->given_blocks ? blocks : 0;
 }
 
 bool clip_window_due(const struct group *t, const struct live_clip *c, int64_t blocks)
 {
-    return clip_checkpoint_due(t, c, blocks) || blocks == clip_extension_blocks(t, c);
+    return clip_checkpoint_due(c, blocks) || blocks == clip_extension_blocks(t, c);
 }
 
 /* ---- identity --------------------------------------------------------------------------- */

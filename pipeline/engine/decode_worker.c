@@ -144,6 +144,7 @@ static status decode_stream(struct decode_stream *w)
         .frames = g->policy.frames_per_block,
         .latent_h = g->latent_h,
         .latent_w = g->latent_w,
+        .chosen = group_block_choice(g),
         .formats = find_formats,
         .picture_bytes = g->picture_bytes,
         .block = take_block,

@@ -33,7 +33,7 @@ struct encode_clips {
     struct group *t;
     int line;
     const struct track *decode; /* of the thread that brings blocks */
-    size_t latent;              /* floats of a block's */
+    size_t record;              /* floats of a block's */
 
     struct live_clip *clip;          /* the one in work; NULL: none */
     struct clip_writer_text *prompt; /* [its prompts], where their embeddings are wanted */
@@ -43,7 +43,7 @@ struct encode_clips {
     struct encode_extension {
         struct strbuf identity, clip, model;
     } extension;                            /* of one that can be extended, or extends another */
-    float *window;                          /* [levels - 1, latent] */
+    float *window;                          /* [levels - 1, record] */
     int64_t due;                            /* behind so many blocks */
     int windows, windows_due;               /* have come, of those that are due there */
     double begin, encoding, decoded_before; /* seconds */
@@ -162,7 +162,7 @@ static status configure_resume(struct encode_clips *e, struct clip_writer_config
     TRY(clip_identity(&e->identity, e->t, &clip->spec));
     c->checkpoint.identity = e->identity.s;
     c->checkpoint.frames = e->t->g.policy.frames_per_block;
-    c->checkpoint.latent = (int64_t)e->latent;
+    c->checkpoint.latent = (int64_t)e->record;
     if (clip->spec.extendable || clip->extends)
         TRY(clip_extension_identity(&x->identity, e->t, &clip->spec));
     c->extension.blocks = clip_extension_blocks(e->t, clip);
@@ -248,7 +248,7 @@ static status write_due_snapshots(struct encode_clips *e)
     int const windows = e->windows;
 
     e->windows = e->windows_due = 0;
-    if (clip_checkpoint_due(e->t, e->clip, e->due))
+    if (clip_checkpoint_due(e->clip, e->due))
         TRY(clip_writer_checkpoint(e->writer, e->window, windows));
     if (e->due != clip_extension_blocks(e->t, e->clip)) return ST_OK;
     return clip_writer_extension(e->writer, e->window, windows);
@@ -268,7 +268,7 @@ static status keep_window(struct encode_clips *e, const float *x)
 {
     if (e->windows >= e->windows_due)
         return fail(ST_MISMATCH, "a window's latent came where none was expected");
-    memcpy(e->window + (size_t)e->windows * e->latent, x, e->latent * sizeof *x);
+    memcpy(e->window + (size_t)e->windows * e->record, x, e->record * sizeof *x);
     e->windows++;
     return e->windows < e->windows_due ? ST_OK : write_due_snapshots(e);
 }
@@ -402,9 +402,9 @@ status encode_clips_open(struct encode_clips **out, const struct encode_worker_c
     *e = (struct encode_clips){ .t = c->t,
                                 .line = c->line,
                                 .decode = c->decode,
-                                .latent = (size_t)group_block_latent(&c->t->g),
+                                .record = (size_t)group_block_record(&c->t->g),
                                 .begin = clock_seconds() };
-    e->window = malloc((size_t)c->t->g.policy.levels * e->latent * sizeof *e->window);
+    e->window = malloc((size_t)c->t->g.policy.levels * e->record * sizeof *e->window);
     if (e->window) return ST_OK;
     encode_clips_close(out);
     return fail(ST_NOMEM, "encoder: no memory for a window");

@@ -21,7 +21,7 @@ enum waiting_kind {
     WAITING_CUT,    /* b.block: so many of the clip come; why */
 };
 
-/* What waits in a slot; its latent and its pictures stand behind it. */
+/* What waits in a slot; its record and its pictures stand behind it. */
 struct waiting_block {
     enum waiting_kind kind;
     status why;
@@ -32,7 +32,7 @@ struct waiting_block {
 struct encode_worker {
     struct encode_worker_config c;
     struct slot_queue *queue;
-    size_t latent; /* floats of a block's */
+    size_t record; /* floats of a block's */
     struct track *track;
     struct task task;
     struct encode_clips *clips; /* the thread's own, from its start to its end */
@@ -97,10 +97,10 @@ status encode_worker_open(struct encode_worker **out, const struct encode_worker
     *out = NULL;
     if (!e) return fail(ST_NOMEM, "encoder: no memory");
     e->c = *c;
-    e->latent = (size_t)group_block_latent(g);
+    e->record = (size_t)group_block_record(g);
     TRY_OUT(encode_clips_open(&e->clips, c));
     TRY_OUT(slot_queue_open(&e->queue, ENCODE_WORKER_SLOTS,
-                            sizeof(struct waiting_block) + e->latent * sizeof(float) + pictures));
+                            sizeof(struct waiting_block) + e->record * sizeof(float) + pictures));
     snprintf(name, sizeof name, "encode line %d", c->line);
     TRY_OUT(track_open(&e->track, c->t->rank->trace, TRACK_ROW_ENCODE + 2 * c->line, name));
     TRY_OUT(task_start(&e->task, "encode", c->t->world->rank, encode_blocks, e));
@@ -140,7 +140,7 @@ static size_t bytes_of(const struct encode_worker *e, const struct pictures *p)
     return (size_t)(p->count * layout.bytes);
 }
 
-/* Latent and pictures, where there are any, are copied. why: of a cut. */
+/* Record and pictures, where there are any, are copied. why: of a cut. */
 static status push_waiting(struct encode_worker *e, enum waiting_kind kind,
                            const struct decode_block *b, status why)
 {
@@ -152,9 +152,9 @@ static status push_waiting(struct encode_worker *e, enum waiting_kind kind,
     w->kind = kind;
     w->why = why;
     w->b = *b;
-    if (b->x0) w->b.x0 = memcpy(w->data, b->x0, e->latent * sizeof *b->x0);
+    if (b->x0) w->b.x0 = memcpy(w->data, b->x0, e->record * sizeof *b->x0);
     if (b->pictures.at)
-        w->b.pictures.at = memcpy(w->data + e->latent, b->pictures.at, bytes_of(e, &b->pictures));
+        w->b.pictures.at = memcpy(w->data + e->record, b->pictures.at, bytes_of(e, &b->pictures));
     slot_queue_push(e->queue);
     return ST_OK;
 }

@@ -130,7 +130,7 @@ struct live_clip {
     /* line_clips.c's */
     struct live_clip *next_held;
     struct snapshot_reader *resume; /* what the attempt left; owned */
-    float *last;                    /* the latent of its block resumed - 1; owned */
+    float *last;                    /* the record of its block resumed - 1; owned */
     struct error unread;            /* why this rank cannot read it; ST_OK: it can */
     status refusal;                 /* what the line's ranks have agreed on; ST_OK: all can */
     int64_t replayed;               /* resumed blocks that are through or need not be decoded */
@@ -204,6 +204,19 @@ struct group {
 static inline int64_t group_block_latent(const struct engine_group *g)
 {
     return (int64_t)g->policy.frames_per_block * g->shape.channels * g->latent_h * g->latent_w;
+}
+
+/* Numbers that the policy chooses for a block. */
+static inline int64_t group_block_choice(const struct engine_group *g)
+{
+    return kv_policy_choice(&g->policy, g->shape.layers, g->latent_h / 2 * (g->latent_w / 2));
+}
+
+/* Floats of a block's record, which goes to the encoder and into snapshots: the latent, and behind
+ * it the choice, 4 bytes each. */
+static inline int64_t group_block_record(const struct engine_group *g)
+{
+    return group_block_latent(g) + group_block_choice(g);
 }
 
 /* ---- group_verdict.c */
@@ -453,7 +466,7 @@ void clip_provenance_free(struct clip_provenance *a); /* safe on a zeroed one */
 /* ---- clip_resume.c: checkpoints, and going on from them */
 
 /* Is one made once so many blocks of the clip are finished? The same on all ranks. */
-bool clip_checkpoint_due(const struct group *t, const struct live_clip *c, int64_t blocks);
+bool clip_checkpoint_due(const struct live_clip *c, int64_t blocks);
 
 /* How many latents of the window then stand behind the finished blocks. */
 int clip_window_blocks(const struct group *t, const struct live_clip *c, int64_t blocks);

@@ -32,6 +32,7 @@ struct line_clips {
     const struct line *line;
     struct decode_link *link; /* tail only */
     struct track *track;
+    float *record; /* of a block of which only the latent is at hand */
 
     struct live_clip *held;   /* linked by next_held */
     int64_t admitted, left;   /* clips; blocks of them that have not entered */
@@ -39,8 +40,9 @@ struct line_clips {
     struct board_state known; /* what the head decided by last */
 };
 
-/* Floats of a block's latent. */
+/* Floats of a block's latent, and of its record. */
 static int64_t latent_count(const struct line_clips *l) { return group_block_latent(&l->t->g); }
+static int64_t record_count(const struct line_clips *l) { return group_block_record(&l->t->g); }
 
 static struct live_clip *held_clip(const struct line_clips *l, int number)
 {
@@ -96,7 +98,7 @@ static void note_unread(struct live_clip *c)
 /* What stands behind checkpoint `resumed` of an attempt is read on each rank of the line. */
 static status open_resume(const struct line_clips *l, struct live_clip *c)
 {
-    size_t const bytes = (size_t)latent_count(l) * sizeof *c->last;
+    size_t const bytes = (size_t)record_count(l) * sizeof *c->last;
     int const windows = clip_window_blocks(l->t, c, c->resumed);
     const float *x0;
 
@@ -104,9 +106,9 @@ static status open_resume(const struct line_clips *l, struct live_clip *c)
     c->last = malloc(bytes);
     if (!c->resume || !c->last) return fail(ST_NOMEM, "no memory");
     TRY(snapshot_reader_open(c->resume, c->resume_dir, c->resumed));
-    if (c->resume->s.latent != latent_count(l))
+    if (c->resume->s.latent != record_count(l))
         return fail(ST_FORMAT, "%s: latents of %lld numbers; this model's have %lld", c->resume_dir,
-                    (long long)c->resume->s.latent, (long long)latent_count(l));
+                    (long long)c->resume->s.latent, (long long)record_count(l));
     if (c->resume->s.windows < windows)
         return fail(ST_FORMAT, "%s: a window of %d blocks; %d are needed", c->resume_dir,
                     c->resume->s.windows, windows);
@@ -132,8 +134,8 @@ static status judge_reading(const struct line_clips *l, struct live_clip *c)
     return ST_OK;
 }
 
-/* The latent of a block that is finished there; NULL: it, or one before, cannot be read here. */
-static const float *read_latent(struct live_clip *c, int64_t block)
+/* The record of a block that is finished there; NULL: it, or one before, cannot be read here. */
+static const float *read_record(struct live_clip *c, int64_t block)
 {
     const float *x0;
 
@@ -150,11 +152,19 @@ static status fill_given(void *arg, int clip, int64_t block, float *x0)
     struct live_clip *const c = held_clip(l, clip);
     size_t const bytes = (size_t)latent_count(l) * sizeof *x0;
     const float *const from =
-        block < c->resumed ? read_latent(c, block) : c->given + block * latent_count(l);
+        block < c->resumed ? read_record(c, block) : c->given + block * latent_count(l);
 
     if (from) memcpy(x0, from, bytes);
     else memset(x0, 0, bytes);
     return ST_OK;
+}
+
+static const void *find_choice(void *arg, int clip, int64_t block)
+{
+    const struct line_clips *const l = arg;
+    const float *const x0 = read_record(held_clip(l, clip), block);
+
+    return x0 ? x0 + latent_count(l) : NULL;
 }
 
 static status fill_window(void *arg, int clip, int64_t block, float *x)
@@ -173,7 +183,7 @@ static status replay_blocks(struct line_clips *l, struct live_clip *c, int64_t e
 {
     const float *x0;
 
-    for (; c->replayed < end && (x0 = read_latent(c, c->replayed)); c->replayed++)
+    for (; c->replayed < end && (x0 = read_record(c, c->replayed)); c->replayed++)
         TRY(decode_link_send(l->link, c->replayed < c->coded ? DECODE_WARM : DECODE_BLOCK,
                              c->number, c->replayed, x0));
     return ST_OK;
@@ -336,6 +346,7 @@ static status take_entry(void *arg, int64_t i, struct timeline_entry *out)
                                     .blocks = c->spec.blocks,
                                     .clean = goes_on ? c->resumed : c->given_blocks,
                                     .opening = c->given_blocks,
+                                    .chosen = goes_on,
                                     .goes_on = goes_on && kv_policy_joint(&l->t->g.policy) };
     return ST_OK;
 }
@@ -361,8 +372,9 @@ static status follow_given(struct line_clips *l)
 
     if (c && p.block < c->resumed) return replay_blocks(l, c, p.block + 1);
     if (!c || p.block >= c->given_blocks) return ST_OK;
-    return decode_link_send(l->link, DECODE_BLOCK, p.clip, p.block,
-                            c->given + p.block * latent_count(l));
+    memcpy(l->record, c->given + p.block * latent_count(l),
+           (size_t)latent_count(l) * sizeof *l->record);
+    return decode_link_send(l->link, DECODE_BLOCK, p.clip, p.block, l->record);
 }
 
 /* Before the tick of the last block of an attempt: have all before it been read? */
@@ -403,11 +415,15 @@ status line_clips_open(struct line_clips **out, struct group *t, const struct li
 
     if (!l) return fail(ST_NOMEM, "the line's clips: no memory");
     *l = (struct line_clips){ .t = t, .line = line, .link = link, .track = track, .newest = -1 };
-    return ST_OK;
+    l->record = calloc((size_t)record_count(l), sizeof *l->record);
+    if (l->record) return ST_OK;
+    line_clips_close(out);
+    return fail(ST_NOMEM, "the line's clips: no memory");
 }
 
 void line_clips_close(struct line_clips **clips)
 {
+    if (*clips) free((*clips)->record);
     free(*clips); /* its clips are the board's */
     *clips = NULL;
 }
@@ -424,6 +440,7 @@ struct line_io line_clips_io(struct line_clips *l)
                              .cut = begins_scene,
                              .recache = asks_for_recache,
                              .given = fill_given,
+                             .chosen = find_choice,
                              .window = fill_window,
                              .checkpoint = is_checkpoint,
                              .keep = send_window,

@@ -43,6 +43,7 @@ static status open_tail(struct line_worker *l)
                                           .frames = t->g.policy.frames_per_block,
                                           .latent_h = t->g.latent_h,
                                           .latent_w = t->g.latent_w,
+                                          .chosen = group_block_choice(&t->g),
                                           .track = l->track,
                                       });
 }

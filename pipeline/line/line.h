@@ -69,6 +69,12 @@ struct line_io {
      * owns the clean stage, in the tick in which the block passes it. NULL: no entry has such. */
     status (*given)(void *arg, int clip, int64_t block, float *x0);
 
+    /* Of an entry that says so: what `finished` had behind the latent of a given block, on every
+     * rank, in the tick in which the block passes the clean stage, if a choice was made for it.
+     * NULL: it cannot be had, and nothing that comes of the clip is wanted. Borrowed until the next
+     * call. */
+    const void *(*chosen)(void *arg, int clip, int64_t block);
+
     /* Of an entry that goes on (timeline.h): the latent that `keep` was given, on the rank that
      * owns the stage where the block stands. NULL: no entry does. */
     status (*window)(void *arg, int clip, int64_t block, float *x);
@@ -80,8 +86,9 @@ struct line_io {
     bool (*checkpoint)(void *arg, int clip, int64_t blocks);
     status (*keep)(void *arg, int clip, int64_t block, const float *x);
 
-    /* A finished block's latent, in order, on the rank that owns stage W-1. Host
-     * memory [frames, channels, h, w], valid during the call. Not of given blocks. */
+    /* A finished block's latent, in order, on the rank that owns stage W-1. Host memory [frames,
+     * channels, h, w], and behind it what was chosen in its first pass (kv_policy_choice), valid
+     * during the call. Not of given blocks. */
     status (*finished)(void *arg, int clip, int64_t block, const float *x0);
 
     /* Optional: every denoising step of a block, host memory like x0. */

@@ -116,6 +116,7 @@ static status hand_out(struct line *l)
     if (last < l->first || last >= l->end || !line_holds(l, last)) return ST_OK;
     TRY(b->download(l->c.ctx, l->host[2], &l->stage[last].out));
     TRY(line_synchronize(l));
+    kv_state_take_choice(&l->state, p.block, l->host[2] + tensor_count(&l->stage[last].out));
     return l->io->finished(l->io->arg, p.clip, p.block, l->host[2]);
 }
 

@@ -278,12 +278,14 @@ static size_t host_parts(struct line *l, struct host_part out[HOST_PARTS])
 {
     const struct dit_shape *const s = dit_shape_of(l->c.model);
     size_t const latent = tensor_bytes(&l->stage[l->first].in);
+    size_t const chosen =
+        sizeof(int32_t) * (size_t)kv_policy_choice(&l->c.policy, s->layers, l->tokens / l->frames);
     size_t const room =
         tensor_bytes(&l->room.score) + tensor_bytes(&l->room.sums) + tensor_bytes(&l->room.index);
     struct host_part const parts[HOST_PARTS] = {
         { &l->host[0], latent },
         { &l->host[1], latent },
-        { &l->host[2], latent },
+        { &l->host[2], latent + chosen },
         { &l->host_noise, tensor_bytes(&l->noise) },
         { &l->host_angles, tensor_bytes(&l->angles) },
         { &l->host_room_angles, tensor_bytes(&l->room_angles) },

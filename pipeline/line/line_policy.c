@@ -94,6 +94,16 @@ static int64_t entering_window(const struct line *l)
     return most;
 }
 
+/* Where a given block had its first pass, a choice was made in it. */
+static status settle_given(struct line *l, const struct kv_call *c)
+{
+    struct place const p = l->place[l->levels];
+
+    if (!kv_state_chooses_any(&l->state)) return ST_OK;
+    const void *const choice = l->io->chosen(l->io->arg, p.clip, p.block);
+    return choice ? kv_settle_taken(c, choice) : ST_OK;
+}
+
 /* A given block comes alone, but for the last of a clip that goes on: the window behind it is there
  * in the same tick, and moves on in it too. It enters as other blocks do, before it has a place in
  * the cache: ranks of noise stages have none to spare. */
@@ -105,6 +115,7 @@ status line_enter_policy(struct line *l)
 
     if (given) {
         TRY(kv_enter(&c, l->place[l->levels].block));
+        TRY(settle_given(l, &c));
         kv_cache_put(&l->cache, l->place[l->levels].block);
     }
     if (given && !timeline_resumes(&l->timeline, l->tick, &clip)) return ST_OK;

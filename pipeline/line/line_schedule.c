@@ -107,7 +107,9 @@ static status admit_entry(struct line *l, int64_t i)
                     e.clip);
     if (e.clean && ((!l->c.given && !has_usual_past(l, &e)) || !l->io->given))
         return fail(ST_ARG, "line: clip %d has given blocks; this line takes none", e.clip);
-    if (e.clean > most)
+    if (e.chosen && !l->io->chosen)
+        return fail(ST_ARG, "line: clip %d has choices; this line takes none", e.clip);
+    if (e.clean > most && !e.chosen)
         return fail(
             ST_ARG,
             "line: clip %d has %lld given blocks; policy %s chooses as later ones are made: "

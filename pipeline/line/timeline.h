@@ -24,6 +24,7 @@ struct timeline_entry {
     int64_t blocks;  /* of the clip */
     int64_t clean;   /* the first so many pass the clean stage alone */
     int64_t opening; /* the clip's first block that is not given: it has the opening's levels */
+    bool chosen;     /* what a policy chose for its clean ones is known (line_io.chosen) */
     bool goes_on;    /* joint, behind a checkpoint: in the tick of the last clean one the blocks
                            behind it stand at all levels, as they did when it was made */
     int64_t start;   /* tick at which the first one enters; timeline_admit sets it */

@@ -3,7 +3,8 @@
  * are finished, and at checkpoints all else that cannot be computed from them.
  *
  *   OUT/.attempts/NAME.PID.xxxxxx/
- *       latents           a journal (journal.h): block after block, [frames, 16, h, w] F32
+ *       latents           a journal (journal.h): block after block, [frames, 16, h, w] F32, and
+ *                         behind it what the cache policy chose for the block, if it chooses
  *       snapshot.BLOCKS   a checkpoint behind so many blocks; the two newest stay
  *       0.packets ...     of the videos (video.h)
  *
@@ -25,7 +26,7 @@ struct snapshot {
     int64_t blocks; /* finished */
     int64_t coded;  /* of these, with all their pictures in the videos' packets: all, but in what a
                        finished clip is extended by (clip_extension.c) */
-    int64_t latent; /* floats of a block's latent */
+    int64_t latent; /* floats of a block's latent, with its choice */
     float *window;  /* [windows, latent]: the blocks behind these that had entered, oldest first, */
     int windows;    /* as they stand in front of the levels W-1, W-2, ... */
     void *writer;   /* [writer_bytes]: where the clip's files stand behind `coded` blocks

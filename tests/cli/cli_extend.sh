@@ -67,8 +67,9 @@ calls=$(cat count)
 left_at 3 $((calls * 70 / 100)) 'resumes after block'
 
 # Block by block there is no window, and all blocks stay but the last: the longer clip may have no
-# more of them. Without a checkpoint on its way all pictures are made again.
-sed 's/kind: rolling/kind: block/' model/card.yaml >model/block.yaml
+# more of them, with what the policy chose for each. Without a checkpoint on its way all pictures are made again.
+policy='kind: block, attention_frames: 12, sink_frames: 3, policy: echo-forcing, history_frames: 9, calibration_frames: 9'
+sed "s/kind: rolling, attention_frames: 21, sink_frames: 3/$policy/" model/card.yaml >model/block.yaml
 make part 4s 20s block.yaml
 make all 6s 20s block.yaml
 expect 0 'extended after block 5 to 9' extend part/clip --length 6s --ranks 3 --ranks-per-line 3
@@ -128,9 +129,6 @@ printf x | dd of=damaged/extend/latents bs=1 seek=500 conv=notrunc 2>dd.txt
 expect 2 'extend/latents: its bytes have changed' extend damaged --length 11s
 sed 's/checkpoint: 3s/checkpoint: 0s/' short.yaml >never.yaml
 expect 2 'never.yaml:6:19: run.checkpoint' "$rollmill" check never.yaml
-sed 's/^window:/window: {policy: deep-forcing}\nold:/' short.yaml >chooses.yaml
-printf 'window: {kind: block, policy: deep-forcing}\n' >>chooses.yaml
-expect 2 'output.extendable: found true; the model'"'"'s window.policy, deep-forcing' "$rollmill" check chooses.yaml
 # Where whole paths cannot be kept that is known before the first block.
 odd=$(printf 'caf\351')
 mkdir "$odd"

@@ -361,8 +361,42 @@ static void refuses_given(const struct kv_policy *p, int given)
     free(none);
 }
 
+/* With what was chosen for them beside them any blocks may be given, up to the last: between two
+ * other clips, on any ranks. Of other choices comes another clip, or none can be of them. */
+static void goes_on_chosen(const struct kv_policy *p)
+{
+    int64_t const length = 9, blocks[] = { 2, length, 3 };
+    struct clip_fixture *const whole = clip_fixture_of(p, 1, &length, 7);
+
+    whole->change[0] = 3;
+    ok(render(whole, 1));
+    for (int given = 1; given < length; given++) {
+        struct clip_fixture *const s = clip_fixture_of(p, 3, blocks, 6);
+        for (int c = 0; c < 3; c++) s->change[c] = 3;
+        s->chosen = true;
+        clip_fixture_give(s, 1, given, whole, 0);
+        ok(render(s, 1 + given % FIXTURE_RANKS));
+        assert_int_equal(s->done[1], length - given);
+        ok(clip_fixture_same(s, 1, whole, 0, length));
+        assert_memory_equal(s->choice[1], whole->choice[0],
+                            (size_t)length * sizeof s->choice[0][0]);
+        free(s);
+    }
+    struct clip_fixture *const other = clip_fixture_of(p, 3, blocks, 6);
+    for (int c = 0; c < 3; c++) other->change[c] = 3;
+    other->chosen = true;
+    clip_fixture_give(other, 1, 8, whole, 0);
+    memset(other->choice[1], 0, sizeof other->choice[1]);
+    status const st = render(other, 2);
+    if (st == ST_OK) assert_int_equal(clip_fixture_same(other, 1, whole, 0, length), ST_MISMATCH);
+    else assert_non_null(strstr(error_last()->msg, "was chosen of"));
+    free(other);
+    free(whole);
+}
+
 /* Policies that choose as blocks are made take those before the first choice, and then make the
- * same ones; one more is refused. Those that average what leaves, or walk, take any. */
+ * same ones; one more is refused, unless its choice comes with it. Those that average what leaves,
+ * or walk, take any. */
 static void given_to_policies(void **state)
 {
     static const struct {
@@ -392,7 +426,9 @@ static void given_to_policies(void **state)
         p.key[cases[i].key] = cases[i].value;
         if (p.rule == KV_ECHO_FORCING) p.key[KV_KEY_history_frames] = 9;
         goes_on_alike(&p, cases[i].given);
-        if (kv_policy_chooses(&p)) refuses_given(&p, cases[i].given + 1);
+        if (!kv_policy_chooses(&p)) continue;
+        refuses_given(&p, cases[i].given + 1);
+        goes_on_chosen(&p);
     }
 }
 

@@ -129,6 +129,7 @@ void clip_fixture_give(struct clip_fixture *s, int clip, int blocks, const struc
     s->given_of = of;
     s->given_clip = of_clip;
     memcpy(s->latents[clip], of->latents[of_clip], (size_t)blocks * sizeof s->latents[clip][0]);
+    memcpy(s->choice[clip], of->choice[of_clip], (size_t)blocks * sizeof s->choice[clip][0]);
 }
 
 /* ---- who joins when ----------------------------------------------------------------- */
@@ -138,6 +139,7 @@ static struct timeline_entry entry_of(const struct clip_fixture *s, int clip)
     return (struct timeline_entry){ .clip = clip,
                                     .blocks = s->blocks[clip],
                                     .clean = s->given[clip],
+                                    .chosen = s->chosen,
                                     .goes_on = s->goes_on && s->given[clip] };
 }
 
@@ -180,6 +182,13 @@ status clip_fixture_timeline(const struct clip_fixture *s, struct timeline *out,
     }
     if (st != ST_OK) timeline_free(out);
     return st;
+}
+
+/* Of a block: at most FIXTURE_CHOICE numbers. */
+static size_t choice_bytes(const struct clip_fixture *s)
+{
+    int64_t const tokens = FIXTURE_H / 2 * (FIXTURE_W / 2);
+    return sizeof(int32_t) * (size_t)kv_policy_choice(s->policy, s->model->shape.layers, tokens);
 }
 
 /* ---- what the line asks a rank ------------------------------------------------------ */
@@ -230,6 +239,12 @@ static status give_block(void *arg, int clip, int64_t block, float *x0)
     return ST_OK;
 }
 
+static const void *find_choice(void *arg, int clip, int64_t block)
+{
+    struct part *const p = arg;
+    return count_call(p) == ST_OK ? p->s->choice[clip][block] : NULL;
+}
+
 static status make_noise(void *arg, int clip, int64_t block, int level, float *out)
 {
     struct part *const p = arg;
@@ -272,6 +287,8 @@ static status keep_block(void *arg, int clip, int64_t block, const float *x0)
     if (atomic_fetch_add(&s->done[clip], 1) + s->given[clip] != block)
         return fail(ST_MISMATCH, "block %lld of clip %d came out of order", (long long)block, clip);
     memcpy(s->latents[clip][block], x0, sizeof s->latents[clip][block]);
+    if (choice_bytes(s) > sizeof s->choice[0][0]) return fail(ST_ARG, "a choice is too large");
+    memcpy(s->choice[clip][block], x0 + FIXTURE_BLOCK, choice_bytes(s));
     return ST_OK;
 }
 
@@ -337,6 +354,7 @@ static status run_part(struct part *p, struct comm *c)
                                 .decide = decide_joins,
                                 .entry = give_entry,
                                 .given = s->given_of ? give_block : NULL,
+                                .chosen = s->chosen ? find_choice : NULL,
                                 .window = s->goes_on ? give_window : NULL,
                                 .checkpoint = s->every ? is_checkpoint : NULL,
                                 .keep = keep_window,

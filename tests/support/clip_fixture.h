@@ -19,7 +19,8 @@ enum {
     FIXTURE_CLIPS = 5,
     FIXTURE_BLOCKS = 12,
     FIXTURE_RANKS = 6,
-    FIXTURE_LEVELS = 5
+    FIXTURE_LEVELS = 5,
+    FIXTURE_CHOICE = 1024
 }; /* at most */
 
 struct clip_fixture_model {
@@ -72,8 +73,9 @@ struct clip_fixture {
     /* Checkpoints behind every so many blocks, 0: none; of one clip they are kept. goes_on: the
      * clip with given blocks does so behind the checkpoint that given_of has kept there. */
     int every, kept_clip;
-    bool goes_on;
+    bool goes_on, chosen;         /* chosen: behind the choices that given_of has kept */
     int kept[FIXTURE_BLOCKS + 1]; /* by blocks finished: how many latents of the window */
+    int32_t choice[FIXTURE_CLIPS][FIXTURE_BLOCKS][FIXTURE_CHOICE]; /* behind a block's latent */
     float window[FIXTURE_BLOCKS + 1][FIXTURE_LEVELS][FIXTURE_BLOCK];
 
     bool gathers; /* ranks that are threads are said to be good at it */

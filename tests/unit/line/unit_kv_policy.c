@@ -477,8 +477,6 @@ static void policy_names(void **state)
     for (int i = 0; i < KV_RULES; i++) {
         assert_true(kv_rule_find(kv_rule_name((enum kv_rule)i), &rule));
         assert_int_equal(rule, i);
-        struct kv_policy const p = { .kind = WINDOW_BLOCK, .rule = rule };
-        assert_int_equal(kv_rule_chooses(rule), kv_policy_chooses(&p));
     }
     assert_false(kv_rule_find("deep", &rule));
     assert_true(kv_policy_joint(&rolling));
