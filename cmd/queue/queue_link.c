@@ -352,7 +352,7 @@ static void give_up_ready(struct queue_link *l)
     pthread_mutex_unlock(&l->lock);
 }
 
-/* What has ended is reported if the queue answers in time; folders that stand are found by others. */
+/* What has ended is reported if the queue answers in time; others find the folders that stand. */
 static void leave_with_reports(struct queue_link *l)
 {
     double const end = clock_seconds() + last_words_s;

@@ -1,8 +1,9 @@
 /*
  * queue_end.c - an attempt has ended.
  *
- * Done is reported by whoever put the folder there, whoever holds the clip by now: a world that lost
- * its lease and finished all the same tells the truth, and its heir learns of it at its next beat.
+ * Done is reported by whoever put the folder there, whoever holds the clip by now: a world that
+ * lost its lease and finished all the same tells the truth, and its heir learns of it at its next
+ * beat.
  * Only a person's discard makes it untrue, and `past` guards that. Any other end counts from the
  * holder of this attempt alone. A clip that its host is unable to render goes to another; if there
  * is none left to ask, nobody can: it ends as spec.

@@ -131,12 +131,12 @@ struct line {
         struct tensor x;      /* [blocks * n, d] F32: their residual streams */
     } recache;                /* with line_config.recache, where the clean stage is */
 
-    float *host[3];     /* latents for the callbacks: noisy, flow, x0 with its choice behind */
-    float *host_noise;  /* of noise */
-    float *host_angles; /* of angles */
+    float *host[3];          /* latents for the callbacks: noisy, flow, x0 with its choice behind */
+    float *host_noise;       /* of noise */
+    float *host_angles;      /* of angles */
     float *host_room_angles; /* of room_angles */
-    float *host_room;   /* of room */
-    float *embeds;      /* a prompt from the callback: [text_len, text_dim] */
+    float *host_room;        /* of room */
+    float *embeds;           /* a prompt from the callback: [text_len, text_dim] */
 
     /* Who is in the line, from line_begin on. */
     struct timeline timeline;
