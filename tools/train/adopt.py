@@ -2,8 +2,8 @@
 their names.
 
 The autoencoder and the tokenizer are used as they are; text encoder and transformer, where the
-folder has them, are the teacher's and the student's start. The bank and the later stages are then
-trained as usual.
+folder has them, are the teacher's and the student's start; a plan of more layers begins with the
+same function. The bank and the later stages are then trained as usual.
 """
 
 import json
@@ -56,13 +56,31 @@ def put_autoencoder(plan, weights):
     run.save_file(run.folder(plan, "bank") / "scale.pt", lambda p: torch.save(scale, p))
 
 
+def deepen(dit, layers, wanted):
+    """The same function in more layers: each is followed by copies of itself whose outputs, zero
+    at first, are yet to be learned.
+    """
+    deeper = {k: w for k, w in dit.items() if not k.startswith("blocks.")}
+    for new in range(wanted):
+        old = new * layers // wanted
+        copy = new > 0 and (new - 1) * layers // wanted == old
+        for k, w in dit.items():
+            if k.startswith(f"blocks.{old}."):
+                name = k.removeprefix(f"blocks.{old}.")
+                zero = copy and name.startswith(("self_attn.o.", "cross_attn.o.", "ffn.2."))
+                deeper[f"blocks.{new}.{name}"] = torch.zeros_like(w) if zero else w.clone()
+    return deeper
+
+
 def put_transformer(plan, folder):
     found = json.loads((folder / "config.json").read_text())
     wanted = config(plan)
-    odd = [k for k in wanted if k != "_class_name" and found.get(k) != wanted[k]]
-    if odd:
-        raise SystemExit(f"{folder}/config.json is not of plan {plan.name}: {', '.join(odd)}")
-    dit = read(folder / FILES["dit"])
+    free = ("_class_name", "num_layers")
+    odd = [k for k in wanted if k not in free and found.get(k) != wanted[k]]
+    if odd or found["num_layers"] > plan.layers:
+        what = ", ".join(odd or ["num_layers"])
+        raise SystemExit(f"{folder}/config.json is not of plan {plan.name}: {what}")
+    dit = deepen(read(folder / FILES["dit"]), found["num_layers"], plan.layers)
     parts = dict(text=read(folder / FILES["text"]), dit=dit)
     both = {f"{part}.{k}": w for part, weights in parts.items() for k, w in weights.items()}
     put(plan, "teacher", "teacher", both, finished=False)

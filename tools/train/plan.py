@@ -1,5 +1,6 @@
 """Sizes and budgets: `trial` shows in minutes that every stage works, `demo` is the model that is
-shipped, `demo-more` takes that further, to the whole grammar (begin it by `adopt`).
+shipped, `demo-deep` and `demo-more` take that further (begin them by `adopt`): in more layers; to
+the whole grammar.
 """
 
 from dataclasses import dataclass, field
@@ -32,6 +33,8 @@ class Plan:
         default_factory=lambda: {"vae-image": 2100, "vae-video": 1200, "vae-decoder": 1500}
     )
     teacher_steps: int = 6000
+    # of the teacher's steps: share, clips a step, their latent frames
+    windows: tuple = ((0.4, 24, 3), (0.3, 8, 9), (0.3, 4, 21))
     start_steps: int = 600
     distil_steps: int = 1500
     simple: bool = False  # plain surfaces and grounds only
@@ -46,6 +49,17 @@ PLANS = {
         teacher_steps=1279,
         start_steps=300,
         distil_steps=114,
+        simple=True,
+    ),
+    "demo-deep": Plan(
+        "demo-deep",
+        layers=7,
+        bank_clips=275,
+        trajectories=96,
+        windows=((0.15, 24, 3), (0.3, 8, 9), (0.55, 4, 21)),
+        teacher_steps=3000,
+        start_steps=400,
+        distil_steps=250,
         simple=True,
     ),
     "demo-more": Plan("demo-more"),

@@ -18,8 +18,6 @@ from .plan import clips_on
 from .sheets import sheet
 from .tokens import Tokenizer
 
-# (share of the run, clips a step, latent frames)
-WINDOWS = ((0.4, 24, 3), (0.3, 8, 9), (0.3, 4, 21))
 GUIDANCE = 3.0
 SAMPLE_STEPS = 20
 
@@ -101,7 +99,7 @@ def train(plan, device, minutes):
 
     def window(done):
         """Clips a step and their frames."""
-        for share, count, frames in WINDOWS:
+        for share, count, frames in plan.windows:
             if done < share:
                 break
             done -= share
