@@ -52,7 +52,7 @@ pipeline/engine      | base kernels comm cluster pipeline/* jobs/spec/clip_spec.
 
 cmd                  | base kernels comm jobs/spec pipeline/weights pipeline/text pipeline/text/clean pipeline/dit pipeline/line pipeline/vae pipeline/output pipeline/output/av pipeline/engine |
 cmd/render           | base comm jobs/spec jobs/yaml pipeline/dit pipeline/output pipeline/engine | render_run.h
-cmd/queue            | base comm jobs/spec jobs/yaml jobs/queue pipeline/dit pipeline/output pipeline/engine cmd/render | queue_place.h queue_json.h
+cmd/queue            | base comm jobs/spec jobs/yaml jobs/queue pipeline/dit pipeline/output pipeline/engine cmd/render | queue_url.h queue_json.h
 cmd/serve            | base jobs/yaml jobs/queue cmd/queue              |
 cmd/launch           | base jobs/spec cmd/queue                         |
 cmd/plan             | base kernels pipeline/engine cmd/bench           |
