@@ -57,7 +57,7 @@ cmd/serve            | base jobs/yaml jobs/queue cmd/queue              |
 cmd/launch           | base jobs/spec cmd/queue                         |
 cmd/plan             | base kernels pipeline/engine cmd/bench           |
 cmd/bench            | base kernels comm pipeline/text pipeline/dit pipeline/line pipeline/vae pipeline/output/av pipeline/engine | bench_file.h
-cmd/verify           | base kernels comm pipeline/weights pipeline/text pipeline/text/clean pipeline/line pipeline/vae pipeline/output |
+cmd/verify           | base kernels comm pipeline/weights pipeline/text pipeline/text/clean pipeline/cache pipeline/line pipeline/vae pipeline/output |
 cmd/doctor           | base kernels comm jobs/spec pipeline/output/av   |
 TABLE
 }
