@@ -152,13 +152,13 @@ status __wrap_kv_enter(const struct kv_call *c, int64_t block)
     return st;
 }
 
-/* Turned for the score as they should be; those that are kept, to where the recent begin. */
-static status turn_moved(void *arg, const struct tensor *x, int64_t position, struct tensor *out)
+/* Roped for the score as they should be; those that are kept, to where the recent begin. */
+static status rope_moved(void *arg, const struct tensor *x, int64_t position, struct tensor *out)
 {
     int64_t const moved = choosing->state->block * B - 3;
 
     (void)arg;
-    return choosing->turn(choosing->arg, x, scores ? position : moved, out);
+    return choosing->rope(choosing->arg, x, scores ? position : moved, out);
 }
 
 status __wrap_kv_choose(const struct kv_call *c)
@@ -167,7 +167,7 @@ status __wrap_kv_choose(const struct kv_call *c)
 
     choosing = c;
     scores = true;
-    if (planted.moved) other.turn = turn_moved;
+    if (planted.moved) other.rope = rope_moved;
     status const st = __real_kv_choose(&other);
     scores = false;
     return st == ST_OK && planted.choice ? planted.choice(c) : st;
