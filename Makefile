@@ -86,7 +86,7 @@ FOLDERS := base kernels kernels/ref kernels/cpu kernels/cuda kernels/cuda/librar
            jobs/yaml jobs/spec jobs/queue pipeline/weights pipeline/text/clean pipeline/text pipeline/dit \
            pipeline/cache pipeline/line pipeline/vae pipeline/decode pipeline/resume \
            pipeline/output/av pipeline/output \
-           pipeline/engine cmd cmd/verify cmd/bench cmd/doctor cmd/plan cmd/render cmd/queue cmd/serve cmd/launch
+           pipeline/engine/dispatch pipeline/engine cmd cmd/verify cmd/bench cmd/doctor cmd/plan cmd/render cmd/queue cmd/serve cmd/launch
 all:
 include $(FOLDERS:%=%/sources.mk) tests/standin/sources.mk
 

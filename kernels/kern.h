@@ -8,7 +8,7 @@
  *       /       |        \
  *     ref      cpu      cuda-1 .. cuda-4
  *
- *     plain C, f64 sums, the oracle | oneDNN | a card (cuda/cuda_backend.h says which level
+ *     plain C, f64 sums, the oracle | oneDNN | a card (kernels/cuda/cuda_backend.h says which level
  *     is what)
  *
  * Rules that hold for every operation:

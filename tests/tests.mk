@@ -5,9 +5,9 @@ UNIT := base/unit_base base/unit_json_tree base/unit_track base/unit_file_hash k
         cluster/unit_roles cluster/unit_topo cluster/unit_cost \
         jobs/unit_yaml jobs/unit_card jobs/unit_window jobs/unit_sweep jobs/unit_job jobs/unit_ids jobs/unit_docs jobs/unit_format jobs/unit_spec jobs/unit_queue jobs/unit_queue_store jobs/unit_queue_wait \
         weights/unit_weights weights/unit_pickle weights/unit_bind weights/unit_formats weights/unit_adapter weights/unit_random_model \
-        text/unit_text_clean text/unit_tokenizer text/unit_umt5 text/unit_text_cache line/unit_schedule line/unit_dit_shape line/unit_kv_policy line/unit_timeline \
+        text/unit_text_clean text/unit_tokenizer text/unit_umt5 text/unit_text_cache dit/unit_schedule dit/unit_dit_shape cache/unit_kv_policy line/unit_timeline \
         vae/unit_vae vae/unit_vae_parts vae/unit_vae_kernels vae/unit_vae_refuse \
-        output/unit_video output/unit_drift output/unit_pictures output/unit_contact output/unit_clip_writer output/unit_clip_folder output/unit_resume output/unit_extension output/unit_written cmd/unit_work_list engine/unit_numerics engine/unit_prompt_bank
+        output/unit_video output/unit_drift output/unit_pictures output/unit_contact output/unit_clip_writer output/unit_clip_folder resume/unit_resume output/unit_extension output/unit_written cmd/unit_work_list engine/unit_numerics engine/unit_prompt_bank
 CUDA_UNIT := unit/kernels/unit_cuda # needs a card or the stand-in
 CHECK := check_kernels.c check.c check_rows.c check_wire.c check_keys.c check_heavy.c check_attention.c check_fused.c \
          check_pictures.c low_precision.c low_precision_attention.c check_closed.c mutants.c # one program

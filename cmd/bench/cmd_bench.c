@@ -20,7 +20,7 @@ struct bench {
     const struct bench_size *size;
     enum dtype act;
     bool json;
-    const char *model; /* folder for the rows of bench_model.h; NULL: none */
+    const char *model; /* folder for the rows of bench_model.c; NULL: none */
     double roof;       /* FLOP/s of the roof case; 0 until measured */
 };
 

@@ -3,7 +3,7 @@
 #include "cmd/cmd.h"
 #include "cmd/launch/launch_internal.h"
 #include "cmd/opts.h"
-#include "cmd/queue/queue_place.h"
+#include "cmd/queue/queue_url.h"
 #include "jobs/spec/job.h"
 
 #include <errno.h>
@@ -114,7 +114,7 @@ static status launch(const struct launch *asked, bool submit)
 
     TRY(check_launch(&l));
     TRY(fill_launch(&l, folder, self));
-    if (l.queue) TRY(queue_place_url(&url, l.queue));
+    if (l.queue) TRY(queue_url_find(&url, l.queue));
     TRY_OUT(launch_slurm(&script, &l));
     if (submit) st = launch_submit(&script);
     else fputs(script.s, stdout);

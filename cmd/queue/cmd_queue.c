@@ -35,10 +35,10 @@ static status make_queue(struct queue_command *c)
     struct queue *q;
     char *url;
 
-    status const st = queue_place_open(&q, c->queue, true);
+    status const st = queue_url_open(&q, c->queue, true);
     queue_close(&q);
     TRY(st);
-    TRY(queue_place_url(&url, c->queue));
+    TRY(queue_url_find(&url, c->queue));
     if (queue_url_has_password(url)) puts("the queue is ready");
     else printf("the queue is ready: %s\n", url);
     free(url);
@@ -51,10 +51,10 @@ static status upgrade_queue(struct queue_command *c)
     char *url;
     int from;
 
-    TRY(queue_place_url(&url, c->queue));
+    TRY(queue_url_find(&url, c->queue));
     enum queue_answer const a = queue_upgrade(&q, url, &from);
     free(url);
-    status const st = queue_place_check(q, a);
+    status const st = queue_check_answer(q, a);
     queue_close(&q);
     if (st == ST_OK) printf("the queue is of version %d, this program's\n", from);
     return st;
@@ -80,7 +80,7 @@ static status show_status(struct queue_command *c)
     struct selection s = { 0 };
     status st = ST_OK;
 
-    TRY_OUT(queue_place_open(&q, c->queue, false));
+    TRY_OUT(queue_url_open(&q, c->queue, false));
     TRY_OUT(queue_select(&s, q, c->arg, c->args));
     while (st == ST_OK && c->watch && !ferror(stdout)) {
         queue_show_clear();
@@ -102,7 +102,7 @@ static status show_log(struct queue_command *c)
     int64_t after = 0;
     status st = ST_OK;
 
-    TRY_OUT(queue_place_open(&q, c->queue, false));
+    TRY_OUT(queue_url_open(&q, c->queue, false));
     TRY_OUT(queue_select(&s, q, c->arg, c->args));
     st = queue_show_log(q, &s, c->json, &after);
     while (st == ST_OK && c->follow && !ferror(stdout)) {
@@ -124,9 +124,9 @@ static status order_one(struct queue *q, enum queue_verb verb, int64_t job, int6
     enum queue_answer a = QUEUE_DOWN;
 
     for (int tries = 0; a == QUEUE_DOWN && tries < 3; tries++)
-        a = queue_control(q, verb, job, arg, queue_place_user(), &rows);
+        a = queue_control(q, verb, job, arg, queue_user_name(), &rows);
     *changed += rows;
-    return queue_place_check(q, a);
+    return queue_check_answer(q, a);
 }
 
 /* The folder that a person has to move away before its clip is made again. */
@@ -150,7 +150,7 @@ static status check_discard(struct queue *q, const struct selected *s, int64_t i
 {
     struct standing f = { .index = index };
 
-    TRY(queue_place_check(q, queue_clips(q, s->job, index, 1, look_for_folder, &f)));
+    TRY(queue_check_answer(q, queue_clips(q, s->job, index, 1, look_for_folder, &f)));
     if (!f.stands) return ST_OK;
     return fail(ST_ARG, "%s/%lld: %s exists; move or remove it first", s->uid, (long long)index,
                 f.folder);
@@ -188,7 +188,7 @@ static status order_names(struct queue_command *c, char **names, int count, int6
     struct selection s = { 0 };
     status st = ST_OK;
 
-    TRY_OUT(queue_place_open(&q, c->queue, false));
+    TRY_OUT(queue_url_open(&q, c->queue, false));
     TRY_OUT(queue_select(&s, q, names, count));
     for (int i = 0; i < s.count && st == ST_OK; i++) st = order_selected(q, c->row, &s.at[i], arg);
 out:
@@ -213,7 +213,7 @@ static status drain_worlds(struct queue_command *c)
     struct queue *q = NULL;
     int64_t changed = 0;
     uint64_t world;
-    status st = queue_place_open(&q, c->queue, false);
+    status st = queue_url_open(&q, c->queue, false);
 
     if (st == ST_OK && !c->args) st = order_one(q, QUEUE_DO_DRAIN, 0, 0, &changed);
     for (int i = 0; i < c->args && st == ST_OK; i++) {
@@ -256,7 +256,7 @@ static status prune_jobs(struct queue_command *c)
     int64_t ms, jobs = 0, before = -1;
 
     TRY(read_age(c->older, &ms));
-    status st = queue_place_open(&q, c->queue, false);
+    status st = queue_url_open(&q, c->queue, false);
     while (st == ST_OK && jobs != before) {
         before = jobs;
         st = order_one(q, QUEUE_DO_PRUNE, 0, ms, &jobs);
@@ -273,7 +273,7 @@ static status clean_folders(struct queue_command *c)
     struct queue *q = NULL;
     struct attempts_found found;
     int folders = 0;
-    status st = queue_place_open(&q, c->queue, false);
+    status st = queue_url_open(&q, c->queue, false);
 
     if (st == ST_OK) st = queue_clean(q, &found, &folders);
     queue_close(&q);

@@ -6,7 +6,7 @@
 #include "cmd/opts.h"
 #include "cmd/prompt_lengths.h"
 #include "cmd/queue/queue_json.h"
-#include "cmd/queue/queue_place.h"
+#include "cmd/queue/queue_url.h"
 #include "jobs/queue/queue.h"
 #include "jobs/spec/model_spec.h"
 #include "pipeline/engine/work_source.h"

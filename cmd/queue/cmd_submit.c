@@ -59,7 +59,7 @@ status cmd_submit(int argc, char **argv)
 
     TRY(parse_submit(&o, &argc, argv, &help));
     if (help) return ST_OK;
-    status st = queue_place_open(&q, o.queue, queue_place_is_file(o.queue));
+    status st = queue_url_open(&q, o.queue, queue_url_is_file(o.queue));
     if (st == ST_OK)
         st = queue_jobs_submit(
             q, argv + 1, argc - 1,

@@ -34,7 +34,7 @@ static status open_queue(void *arg, const struct engine_options *o, struct work_
     struct work *const w = arg;
     char *url;
 
-    TRY(queue_place_url(&url, w->o->queue));
+    TRY(queue_url_find(&url, w->o->queue));
     struct queue_link_config const c = { .url = url,
                                          .lease_ms = w->o->lease * 1000,
                                          .ahead = 1,

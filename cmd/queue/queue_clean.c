@@ -48,9 +48,9 @@ static void take_job(void *arg, const struct queue_job_status *s)
 /* A job's clips are all in one folder: output.dir. */
 static status find_folders(struct queue *q, struct folders *f)
 {
-    TRY(queue_place_check(q, queue_jobs(q, take_job, f)));
+    TRY(queue_check_answer(q, queue_jobs(q, take_job, f)));
     for (int i = 0; i < f->jobs; i++)
-        TRY(queue_place_check(q, queue_clips(q, f->job[i], 0, 1, take_folder, f)));
+        TRY(queue_check_answer(q, queue_clips(q, f->job[i], 0, 1, take_folder, f)));
     return f->failed ? fail(ST_NOMEM, "%d jobs", f->jobs) : ST_OK;
 }
 

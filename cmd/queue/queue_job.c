@@ -294,7 +294,7 @@ static status submit_job(struct submitting *s, struct ready_job *r, struct queue
         if (a != QUEUE_DOWN || tries == 3) break;
     }
     free(after);
-    return queue_place_check(s->q, a);
+    return queue_check_answer(s->q, a);
 }
 
 /* ---- all jobs ---- */

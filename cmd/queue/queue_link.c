@@ -205,7 +205,7 @@ static status load_job(struct queue_link *l, int64_t id, struct held_job **out)
     struct held_job *const j = calloc(1, sizeof *j);
     if (!j) return fail(ST_NOMEM, "a job: no memory");
     snprintf(name, sizeof name, "%lld", (long long)id);
-    TRY_OUT(queue_place_check(l->q, queue_job_spec(l->q, id, &spec)));
+    TRY_OUT(queue_check_answer(l->q, queue_job_spec(l->q, id, &spec)));
     TRY_OUT(queue_job_expand(&j->x, spec, name));
     j->id = id;
     j->next = l->jobs;
@@ -447,8 +447,8 @@ status queue_link_open(struct queue_link **out, const struct queue_link_config *
     condvar_init(&l->woken);
     TRY(queue_link_identify(l));
     enum queue_answer const a = queue_open(&l->q, c->url, false);
-    TRY(queue_place_check(l->q, a));
-    TRY(queue_place_check(l->q, queue_join(l->q, &l->world)));
+    TRY(queue_check_answer(l->q, a));
+    TRY(queue_check_answer(l->q, queue_join(l->q, &l->world)));
     l->news = true;
     return task_start(&l->task, "queue", 0, speak_with_queue, l);
 }

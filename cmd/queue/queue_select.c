@@ -83,7 +83,7 @@ static status select_one(struct selection *out, struct queue *q, const char *tex
     if (!name) return fail(ST_NOMEM, "%s: no memory", text);
     TRY_OUT(read_clip_range(name, &s.range));
     s.pattern = strpbrk(name, "*?[") != NULL;
-    TRY_OUT(queue_place_check(q, queue_jobs(q, look_at_job, &s)));
+    TRY_OUT(queue_check_answer(q, queue_jobs(q, look_at_job, &s)));
     if (s.best.job) {
         s.found++;
         add_selected(&s, &s.best);

@@ -137,7 +137,7 @@ status queue_show_all(struct queue *q, bool json)
         return print_json(json_pack("{s:o, s:o}", "jobs", jobs, "worlds", worlds), w.failed);
     json_decref(jobs);
     json_decref(worlds);
-    return queue_place_check(q, a);
+    return queue_check_answer(q, a);
 }
 
 /* ---- owners ---- */
@@ -163,7 +163,7 @@ status queue_show_owners(struct queue *q, bool json)
 {
     struct show w = { .q = q, .json = json, .list = json ? json_array() : NULL };
 
-    status const st = queue_place_check(q, queue_owners(q, show_owner, &w));
+    status const st = queue_check_answer(q, queue_owners(q, show_owner, &w));
     if (st == ST_OK && json) return print_json(json_pack("{s:o}", "owners", w.list), w.failed);
     json_decref(w.list);
     return st;
@@ -228,7 +228,7 @@ status queue_show_clips(struct queue *q, const struct selection *s, bool json)
     }
     if (a == QUEUE_OK && json) return print_json(json_pack("{s:o}", "jobs", jobs), w.failed);
     json_decref(jobs);
-    return queue_place_check(q, a);
+    return queue_check_answer(q, a);
 }
 
 /* ---- the log ---- */
@@ -292,7 +292,7 @@ status queue_show_log(struct queue *q, const struct selection *s, bool json, int
     *after = w.last;
     fflush(stdout);
     if (a == QUEUE_OK && w.failed) return fail(ST_NOMEM, "no memory for JSON");
-    return queue_place_check(q, a);
+    return queue_check_answer(q, a);
 }
 
 void queue_show_clear(void) { fputs("\033[H\033[2J", stdout); }

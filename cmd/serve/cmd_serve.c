@@ -1,7 +1,7 @@
 /* cmd_serve.c - a queue as a page, for Prometheus and as JSON; only to look at. */
 #include "base/log.h"
 #include "cmd/cmd.h"
-#include "cmd/queue/queue_place.h"
+#include "cmd/queue/queue_url.h"
 #include "cmd/serve/serve_internal.h"
 
 #include <signal.h>
@@ -54,7 +54,7 @@ static status serve_queue(const struct serve_options *o, char *const *outputs, i
     sigaddset(&set, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     TRY_OUT(serve_roots_open(&s.roots, outputs, count));
-    TRY_OUT(queue_place_open(&s.q, o->queue, false));
+    TRY_OUT(queue_url_open(&s.q, o->queue, false));
     TRY_OUT(serve_http_open(&http, &s, o->listen, &port));
     printf("http port %d\n", port);
     fflush(stdout);

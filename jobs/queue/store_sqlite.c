@@ -71,7 +71,7 @@ static void now_ms(sqlite3_context *c, int n, sqlite3_value **v)
 
 /* ---- where the file may lie ---- */
 
-/* The kernel's numbers of file systems: statfs(2) and linux/magic.h. */
+/* The kernel's numbers of file systems: statfs(2). */
 struct file_system {
     uint32_t magic;
     const char *name;

@@ -37,7 +37,7 @@ struct cpu_ctx {
  * it, else F32. Weights are packed in it. */
 enum dtype cpu_tile_dtype(enum dtype act);
 
-/* True if our own code for the matrix unit (amx.h) may be used. Slow to ask;
+/* True if our own code for the matrix unit (amx.c) may be used. Slow to ask;
  * operations have the answer in their context. */
 bool cpu_has_amx(void);
 

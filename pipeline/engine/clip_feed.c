@@ -18,7 +18,7 @@
 #include "base/strbuf.h"
 #include "base/thread.h"
 #include "jobs/spec/spec_json.h"
-#include "pipeline/engine/dispatch_internal.h"
+#include "pipeline/engine/dispatch/dispatch.h"
 #include "pipeline/engine/output_formats.h"
 
 #include <stdio.h>

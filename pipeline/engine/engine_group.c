@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/file_set.h"
 #include "base/log.h"
-#include "pipeline/engine/dispatch_internal.h"
+#include "pipeline/engine/dispatch/dispatch.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -23,7 +23,7 @@
  *   6  what is written   clip_provenance.c   what clip.json says of a clip before it is rendered
  *      of a clip         clip_resume.c       its checkpoints, and which attempt to go on from
  *
- * Rank 0's side, from which all this is fed, has dispatch_internal.h. What others than the engine
+ * Rank 0's side, from which all this is fed, is dispatch/ (dispatch.h). What others than the engine
  * use has headers of its own: engine.h, work_source.h; of what a job needs, workload.h,
  * workload_query.h, footprint.h, output_formats.h, model_check.h, model_pool.h.
  */

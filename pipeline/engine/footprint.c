@@ -8,7 +8,7 @@
  */
 #include "pipeline/engine/footprint.h"
 #include "base/file.h"
-#include "pipeline/engine/dispatch_internal.h"
+#include "pipeline/engine/dispatch/dispatch.h"
 #include "pipeline/text/umt5.h"
 
 const char *const plan_arena_names[PLAN_ARENAS] = {

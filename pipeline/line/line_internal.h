@@ -258,7 +258,7 @@ bool line_gathers(const struct line *l);
 /* line_exchange_quant.c: keys and values in 8 bits. quantize: own stages' of a layer, rounded as
  * the wire has them. dequantize: those that came, to where line_kv says. parts: what of a stage
  * goes and comes. With LINE_ACT the first two have nothing to do, and there are neither scales,
- * [2 * n] F32, nor quantize_stage: a stage's keys and values to bytes, [2 * n, w] U8, and its
+ * [2 * n] F32, nor line_quantize_stage: a stage's keys and values to bytes, [2 * n, w] U8, and its
  * scales. */
 status line_quant_place(struct line *l, struct arena *a) MUST_USE;
 status line_quantize_kv(struct line *l, struct line_span s, int layer) MUST_USE;

@@ -1,3 +1,5 @@
+/* fuzz.c - inputs go through a file in memory, for readers take paths and map what they open: no
+ * disk slows the fuzzer down, and one descriptor serves all inputs. */
 #define _GNU_SOURCE
 #include "tests/fuzz/fuzz.h"
 #include "pipeline/weights/weights.h"

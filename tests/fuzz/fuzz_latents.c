@@ -1,7 +1,7 @@
 /* fuzz_latents.c - any bytes as the latents that a clip is to begin with. */
 #include "tests/fuzz/fuzz.h"
 
-#include "pipeline/engine/dispatch_internal.h"
+#include "pipeline/engine/dispatch/dispatch_internal.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -53,6 +53,14 @@ complain "a static function has the name of one that is exported" "$(awk -F: '
     NR == FNR { exported[$1] = 1; next }
     $2 in exported { print $1 ": " $2 }' \
     <(grep -ohP "^(?!static |extern |typedef )($words)*$name" "${linked[@]}") <(echo "$statics"))"
+complain "a comment names a file that is not there" "$(awk '
+    NR == FNR { there[$0]; sub(/.*\//, ""); there[$0]; next }
+    match($0, /(^ ?\*|\/\*) .*/) {
+        n = split(substr($0, RSTART), word, /[^a-z_0-9.\/]+/)
+        for (i = 1; i <= n; i++)
+            if (word[i] ~ /^[a-z][a-z_0-9\/]+\.(h|c|cc|cu|cuh)\.?$/ && sub(/\.?$/, "", word[i]) && !(word[i] in there))
+                print FILENAME ":" FNR ": " word[i]
+    }' <(printf '%s\n' "${code[@]#./}") "${code[@]}")"
 read -ra mpi < <(pkg-config --cflags ompi-c)
 complain "header that does not compile alone" "$(for f in "${code[@]}"; do
     case $f in *.h)

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-ncclResult_t ncclGroupStart(void); /* nccl.h declares them without */
+ncclResult_t ncclGroupStart(void); /* NCCL's header declares them without */
 ncclResult_t ncclGroupEnd(void);
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;

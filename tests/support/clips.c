@@ -1,3 +1,5 @@
+/* clips.c - pictures from a formula, so that any frame can be made again to compare with, and a
+ * decoder by libav's calls alone, which shares no code with what wrote the file. */
 #include "tests/support/unit.h"
 
 #include "base/file.h"

@@ -1,3 +1,5 @@
+/* comm_jitter.c - calls go to the inner comm with a pause before, after, or none: orders of events
+ * come up that an idle machine never shows. A pause follows from the seed and the call's number. */
 #include "tests/support/comm_jitter.h"
 
 #include "comm/comm_internal.h"

@@ -1,3 +1,5 @@
+/* nccl_ranks.c - each rank gets a stand-in's card, a stream and memory there before main runs, and
+ * gives them back after a failure too: so what a sanitizer finds lost is comm_nccl's. */
 #include "tests/support/nccl_ranks.h"
 
 #include "kernels/cuda/cuda_dev.h"

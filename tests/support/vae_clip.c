@@ -1,3 +1,5 @@
+/* vae_clip.c - recorded cases as rows of floats, and a backend that fills all memory with NaN: what
+ * the autoencoder reads before it was written shows in its output. */
 #include "tests/support/unit.h"
 
 #include "base/file.h"

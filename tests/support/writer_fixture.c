@@ -1,3 +1,5 @@
+/* writer_fixture.c - one small clip, with two formats, prompts, labels and latents: a test of
+ * the writer says only what it changes. */
 #include "tests/support/writer_fixture.h"
 #include "tests/support/unit.h"
 

@@ -4,7 +4,7 @@
  * A graph is described as plain data: tensors, and operations over them. A description has one
  * plan per `struct cuda_dnn`: made when it is first asked for, later found by comparing
  * descriptions. Some engines compile their kernel then, which takes up to a second, or load what
- * another context of the process compiled (cuda_dnn_share.h). The plan is the first that cuDNN's
+ * another context of the process compiled (cuda_dnn_share.c). The plan is the first that cuDNN's
  * heuristics name and that can be built: nothing is timed, so every rank on the same kind of
  * card and the same cuDNN has the same one.
  *

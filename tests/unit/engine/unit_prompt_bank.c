@@ -2,7 +2,7 @@
  * What it asks for is answered here (--wrap). */
 #include "tests/support/unit.h"
 
-#include "pipeline/engine/dispatch_internal.h"
+#include "pipeline/engine/dispatch/dispatch_internal.h"
 
 #include <malloc.h>
 #include <stdatomic.h>

@@ -13,7 +13,7 @@
  */
 #include "base/strbuf.h"
 #include "jobs/spec/spec_json.h"
-#include "pipeline/engine/dispatch_internal.h"
+#include "pipeline/engine/dispatch/dispatch_internal.h"
 #include "pipeline/engine/output_formats.h"
 
 #include <stdatomic.h>

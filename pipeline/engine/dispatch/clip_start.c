@@ -14,7 +14,7 @@
  * short. What the encoder fails at otherwise - a file that changed, a card - is the group's.
  */
 #include "base/log.h"
-#include "pipeline/engine/dispatch_internal.h"
+#include "pipeline/engine/dispatch/dispatch_internal.h"
 #include "pipeline/output/av/video_pictures.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* queue_place.c - --queue, ROLLMILL_QUEUE, or a file of this user. */
+/* queue_url.c - --queue, ROLLMILL_QUEUE, or a file of this user. */
 #include "base/strbuf.h"
 #include "cmd/queue/cmd_queue_internal.h"
 
@@ -28,7 +28,7 @@ static char *default_url(void)
     return NULL;
 }
 
-status queue_place_url(char **url, const char *option)
+status queue_url_find(char **url, const char *option)
 {
     const char *const given = option ? option : getenv("ROLLMILL_QUEUE");
 
@@ -41,30 +41,30 @@ status queue_place_url(char **url, const char *option)
     return fail(ST_ARG, "there is no HOME to keep a queue in; allowed: --queue or ROLLMILL_QUEUE");
 }
 
-bool queue_place_is_file(const char *option)
+bool queue_url_is_file(const char *option)
 {
     const char *const given = option ? option : getenv("ROLLMILL_QUEUE");
     return !given || !*given || !strncmp(given, "sqlite:", 7);
 }
 
-status queue_place_check(const struct queue *q, enum queue_answer a)
+status queue_check_answer(const struct queue *q, enum queue_answer a)
 {
     if (a == QUEUE_OK) return ST_OK;
     return fail(a == QUEUE_DOWN ? ST_IO : ST_FORMAT, "queue: %s", queue_error(q));
 }
 
-status queue_place_open(struct queue **q, const char *option, bool make)
+status queue_url_open(struct queue **q, const char *option, bool make)
 {
     char *url;
 
     *q = NULL;
-    TRY(queue_place_url(&url, option));
+    TRY(queue_url_find(&url, option));
     enum queue_answer const a = queue_open(q, url, make);
     free(url);
-    return queue_place_check(*q, a);
+    return queue_check_answer(*q, a);
 }
 
-const char *queue_place_user(void)
+const char *queue_user_name(void)
 {
     const struct passwd *const p = getpwuid(getuid());
     return p && p->pw_name ? p->pw_name : "somebody";

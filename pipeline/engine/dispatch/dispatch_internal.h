@@ -1,6 +1,5 @@
 /*
- * dispatch_internal.h - rank 0's side of a group: the clips that wait, what they need first, and
- * which line they go to.
+ * dispatch_internal.h - what the files of rank 0's side have of one another (dispatch.h).
  *
  *   dispatcher.c        clips from the source to lines, outcomes back to it
  *   dispatch_list.c     the clips it has in work, and what others report of them
@@ -8,16 +7,17 @@
  *   prompt_bank.c       embeddings of the prompts in use
  *   clip_starts.c       the clips that come next, prepared ahead
  *   clip_start.c        what a clip begins with, where it is given
+ *   start_clip.c        a finished clip that another begins with
  *   given_latents.c     latents of a file
  *   prompt_encoder.c    the text encoder, on whichever rank embeds
  *
- * Private to pipeline/engine/.
+ * Private to pipeline/engine/dispatch/.
  */
 #ifndef DISPATCH_INTERNAL_H
 #define DISPATCH_INTERNAL_H
 
 #include "base/thread.h"
-#include "pipeline/engine/engine_internal.h"
+#include "pipeline/engine/dispatch/dispatch.h"
 
 /* ---- background.c: what takes long, beside the dispatcher */
 
@@ -77,12 +77,8 @@ bool prompt_bank_has(const struct prompt_bank *p, const struct clip_spec *c);
  * cannot be embedded, and why. */
 status prompt_bank_give(const struct prompt_bank *p, struct live_clip *c) MUST_USE;
 
-/* Embeddings that the bank keeps though nobody asks for them now. */
-enum { PROMPTS_KEPT = 128 };
-
 /* Prompts from rank 0 to the rank that embeds them, and embeddings back: on one rank a call,
  * between two a pair of messages. */
-enum { PROMPT_TOGETHER = 64 }; /* texts of a request at most */
 
 /* What became of a text. */
 struct prompt_answer {
@@ -98,15 +94,6 @@ void prompt_answer_free(struct prompt_answer *a);
 status prompt_request(struct group *t, const char *const *text, int texts,
                       struct prompt_answer *answer, struct group_verdict *failed) MUST_USE;
 status prompt_request_end(struct group *t) MUST_USE; /* no more */
-
-/* On the rank that embeds: its encoder, and where that is not rank 0 the thread that serves it. */
-struct prompt_encoder;
-status prompt_encoder_open(struct prompt_encoder **out, struct group *t) MUST_USE;
-status prompt_encoder_start(struct prompt_encoder *e) MUST_USE; /* NULL is fine */
-status prompt_encoder_join(struct prompt_encoder *e,
-                           status st) MUST_USE; /* once rank 0 has ended it */
-void prompt_encoder_close(struct prompt_encoder **e);
-const char *prompt_encoder_hash(const struct prompt_encoder *e);
 
 /* ---- given_latents.c: the latents that a clip begins with, from a file that nobody vouches for */
 
@@ -190,8 +177,6 @@ status dispatch_list_open(struct dispatch_list **out) MUST_USE;
 void dispatch_list_close(struct dispatch_list **list);            /* NULL is fine; sets NULL */
 void dispatch_list_set_lines(struct dispatch_list *l, int lines); /* before anything is reported */
 
-/* Any thread: a clip has ended, or (number -1) the line's encoder. */
-void dispatch_list_take_report(struct dispatch_list *l, int line, const struct clip_report *r);
 /* Any thread, a heartbeat's listener: a tick, or a block. */
 void dispatch_list_take_control(void *list, const struct comm_control *m);
 /* Any thread: the dispatcher is to look again. */
@@ -230,15 +215,5 @@ int64_t dispatch_list_grace(struct dispatch_list *l);
 int dispatch_list_withdraw(struct dispatch_list *l, int64_t ticket, int *number);
 /* Every clip still open is ST_CANCELED. */
 void dispatch_list_settle(struct dispatch_list *l, const char *why);
-
-/* ---- dispatcher.c */
-
-status dispatcher_open(struct dispatcher **out, struct group *t) MUST_USE;
-status dispatcher_start(struct dispatcher *d) MUST_USE;
-/* Instead of start and join: all clips of the group that the source gives fail for the verdict. */
-status dispatcher_refuse(struct dispatcher *d, struct group_run *r) MUST_USE;
-/* st: what this rank has come to itself. */
-status dispatcher_join(struct dispatcher *d, status st, struct group_run *r) MUST_USE;
-void dispatcher_close(struct dispatcher **d);
 
 #endif /* DISPATCH_INTERNAL_H */

@@ -1,5 +1,5 @@
 /* given_latents.c - a file of latents: its shape, then its numbers. */
-#include "pipeline/engine/dispatch_internal.h"
+#include "pipeline/engine/dispatch/dispatch_internal.h"
 #include "pipeline/weights/weights.h"
 
 #include <math.h>

@@ -6,7 +6,7 @@
  */
 #include "base/file.h"
 #include "base/json_tree.h"
-#include "pipeline/engine/dispatch_internal.h"
+#include "pipeline/engine/dispatch/dispatch_internal.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -8,7 +8,7 @@
  * to live as long as a clip.
  */
 #include "base/array.h"
-#include "pipeline/engine/dispatch_internal.h"
+#include "pipeline/engine/dispatch/dispatch_internal.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -6,7 +6,7 @@
  * is never locked: it is one thread's or the other's, and the state says whose.
  */
 #include "base/thread.h"
-#include "pipeline/engine/dispatch_internal.h"
+#include "pipeline/engine/dispatch/dispatch_internal.h"
 
 void background_open(struct background *b, const struct background_config *c)
 {

@@ -1,6 +1,6 @@
-/* queue_place.h - which queue a command means, and its answers as failures of a command. */
-#ifndef QUEUE_PLACE_H
-#define QUEUE_PLACE_H
+/* queue_url.h - the address of the queue that a command means; its answers as failures of a command. */
+#ifndef QUEUE_URL_H
+#define QUEUE_URL_H
 
 #include "cmd/opts.h"
 #include "jobs/queue/queue.h"
@@ -16,18 +16,18 @@
 
 /* The queue's URL: `option`, else ROLLMILL_QUEUE, else sqlite:$XDG_STATE_HOME/rollmill/queue.db.
  * malloc'ed. ST_ARG for a password in `option`, which `ps` would show; the variable may have it. */
-status queue_place_url(char **url, const char *option) MUST_USE;
+status queue_url_find(char **url, const char *option) MUST_USE;
 
 /* Is it in a file? */
-bool queue_place_is_file(const char *option);
+bool queue_url_is_file(const char *option);
 
 /* Open it; `make`: with its tables. Whoever opens, closes, also after a failure. */
-status queue_place_open(struct queue **q, const char *option, bool make) MUST_USE;
+status queue_url_open(struct queue **q, const char *option, bool make) MUST_USE;
 
 /* ST_OK, or a failure with the queue's words: ST_IO if it is away, else ST_FORMAT. */
-status queue_place_check(const struct queue *q, enum queue_answer a) MUST_USE;
+status queue_check_answer(const struct queue *q, enum queue_answer a) MUST_USE;
 
 /* Who gives an order: the user's name. */
-const char *queue_place_user(void);
+const char *queue_user_name(void);
 
-#endif /* QUEUE_PLACE_H */
+#endif /* QUEUE_URL_H */
