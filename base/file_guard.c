@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAPS = 64, PATH_SHOWN = 512, EXIT_CODE = 1 };
+enum { MAPS = 1024, PATH_SHOWN = 512, EXIT_CODE = 1 };
 
 static struct {
     atomic_bool taken;

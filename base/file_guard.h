@@ -8,7 +8,7 @@
  * line that names the file. Called once, by main. */
 void file_guard_begin(void);
 
-/* file_map and file_unmap tell of their maps. Beyond 64 maps at once, one is not known and its
+/* file_map and file_unmap tell of their maps. Beyond 1024 maps at once, one is not known and its
  * failure is a plain SIGBUS. Any thread may call. */
 void file_guard_add(const unsigned char *data, size_t size, const char *path);
 void file_guard_remove(const unsigned char *data);

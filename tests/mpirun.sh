@@ -5,7 +5,8 @@
 #                                                what runs BUILT
 #
 # mpirun of Open MPI 4.1 now and then hangs in its own end, when all ranks are gone
-# (PMIx_server_finalize): then it is ended here, and the exit code is theirs.
+# (PMIx_server_finalize): then it is ended here, and the exit code is theirs, of those that ended by
+# themselves; 137 if it has forgotten them already.
 set -u
 n=$1
 shift
@@ -15,25 +16,36 @@ case $(ldd "${BUILT:-$1}" 2>/dev/null) in
 *) echo "${BUILT:-$1} is built without MPI" && exit 77 ;;
 esac
 
-all_gone() { # PID: it has children, and all are zombies
+# What has become of its children: none has come yet, they live, they are zombies, it has had some.
+children() { # PID BEFORE
     local states
-    states=$(ps -o stat= --ppid "$1") && ! grep -qv '^Z' <<<"$states"
+    states=$(ps -o stat= --ppid "$1")
+    if grep -q '^[^Z]' <<<"$states"; then echo live
+    elif [ -n "$states" ]; then echo zombies
+    elif [ "$2" = none ]; then echo none
+    else echo forgotten; fi
 }
 
-first_code() { # PID: what its children ended with, the first that is not 0
-    local child status
+first_code() { # PID: what its children ended with, the first that is not 0; nothing if it has none
+    local child status code=
     for child in $(ps -o pid= --ppid "$1"); do
         status=$(awk '{ print $NF }' "/proc/$child/stat") || continue
-        [ $((status >> 8)) = 0 ] || { echo $((status >> 8)) && return; }
+        code=$((status >> 8))
+        [ $code = 0 ] || break
     done
-    echo 0
+    echo $code
 }
 
 watch_end() { # PID FILE: the code goes into FILE if it has to be killed
-    local seconds=0
+    local seconds=0 state=none
     while sleep 1 && kill -0 "$1"; do
-        if all_gone "$1"; then seconds=$((seconds + 1)); else seconds=0; fi
-        [ $seconds -lt 5 ] || { first_code "$1" >"$2" && kill -9 "$1"; }
+        state=$(children "$1" $state)
+        case $state in
+        zombies) seconds=$((seconds + 6)) ;; # five seconds,
+        forgotten) seconds=$((seconds + 1)) ;; # or thirty: its usual end
+        *) seconds=0 ;;
+        esac
+        [ $seconds -lt 30 ] || { first_code "$1" >"$2" && kill -9 "$1"; }
     done 2>/dev/null
 }
 
@@ -52,6 +64,9 @@ rc=$?
 while kill -0 $pid 2>/dev/null; do wait $pid && rc=0 || rc=$?; done # a signal came between
 kill $watcher 2>/dev/null
 wait $watcher 2>/dev/null
-[ ! -s "$code" ] || { rc=$(cat "$code") && echo "mpirun hung at its end and was killed" >&2; }
+if [ -s "$code" ]; then
+    echo "mpirun hung at its end and was killed" >&2
+    grep -q . "$code" && rc=$(cat "$code")
+fi
 rm -f "$code"
 exit "$rc"

@@ -30,6 +30,14 @@ std::string printable(const std::string &s)
     return out;
 }
 
+/* What the library throws of its own: its trie says only in words that there was no memory. */
+status fail_thrown(const char *name, const char *what, const std::exception &e)
+{
+    bool const memory = std::strstr(e.what(), "bad_alloc") != nullptr;
+    return fail(memory ? ST_NOMEM : ST_FORMAT, "%s: %s: %s", name, what,
+                printable(e.what()).c_str());
+}
+
 status load(tokenizer *t, const struct strbuf &kept)
 {
     auto const loaded = t->model.LoadFromSerializedProto({ kept.s, kept.len });
@@ -96,8 +104,8 @@ status tokenizer_open_bytes(struct tokenizer **out, const void *data, size_t len
         }
     } catch (const std::bad_alloc &) {
         st = fail(ST_NOMEM, "%s: no memory for a tokenizer of %zu bytes", name, len);
-    } catch (...) {
-        st = fail(ST_FORMAT, "%s: SentencePiece cannot take this model", name);
+    } catch (const std::exception &e) {
+        st = fail_thrown(name, "SentencePiece cannot take this model", e);
     }
     strbuf_free(&kept);
     return st;
@@ -119,8 +127,8 @@ status tokenizer_encode(const struct tokenizer *t, const char *text, int32_t *id
         return encode(t, text, ids, max, count);
     } catch (const std::bad_alloc &) {
         return fail(ST_NOMEM, "%s: no memory to tokenize", t->name.c_str());
-    } catch (...) {
-        return fail(ST_FORMAT, "%s: SentencePiece failed on a text", t->name.c_str());
+    } catch (const std::exception &e) {
+        return fail_thrown(t->name.c_str(), "SentencePiece failed on a text", e);
     }
 }
 
@@ -133,7 +141,7 @@ status tokenizer_measure(const struct tokenizer *t, const char *text, int max, i
         return measure(t, text, max, count, rest);
     } catch (const std::bad_alloc &) {
         return fail(ST_NOMEM, "%s: no memory to tokenize", t->name.c_str());
-    } catch (...) {
-        return fail(ST_FORMAT, "%s: SentencePiece failed on a text", t->name.c_str());
+    } catch (const std::exception &e) {
+        return fail_thrown(t->name.c_str(), "SentencePiece failed on a text", e);
     }
 }

@@ -49,7 +49,8 @@ true_code() { # SIGNAL RC RANKS
     INT) [ "$2" -eq 75 ] || [ "$2" -eq 0 ] || [ "$2" -eq 130 ] ;;
     TERM) [ "$2" -eq 75 ] || [ "$2" -eq 0 ] || [ "$2" -eq 143 ] ;;
     HUP) [ "$2" -eq 75 ] || [ "$2" -eq 0 ] || [ "$2" -eq 129 ] ;;
-    KILL) [ "$2" -eq 137 ] || [ "$2" -eq 0 ] ;;
+    # A launcher that has hung does not say which rank was the first: the others were stopped.
+    KILL) [ "$2" -eq 137 ] || [ "$2" -eq 0 ] || { [ "$2" -eq 75 ] && grep -q '^mpirun hung' err.txt; } ;;
     esac
 }
 

@@ -8,6 +8,7 @@
 #include "tools/spiece.h"
 #include <jansson.h>
 #include <stdio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define GOLDEN "tests/golden/tokenizer-small/"
@@ -322,6 +323,69 @@ static void broken_rules(void **state)
     strbuf_free(&m);
 }
 
+/* C++'s operators new and delete, this program's own: the library's calls for memory, of which one
+ * fails. */
+static long news, fails_at;
+void *_Znwm(size_t n);
+void _ZdlPv(void *p);
+void _ZdlPvm(void *p, size_t n);
+_Noreturn void throw_bad_alloc(void) __asm__("_ZSt17__throw_bad_allocv");
+
+void *_Znwm(size_t n)
+{
+    void *const p = ++news == fails_at ? NULL : malloc(n ? n : 1);
+
+    if (!p) throw_bad_alloc();
+    return p;
+}
+
+void _ZdlPv(void *p) { free(p); }
+void _ZdlPvm(void *p, size_t n)
+{
+    (void)n;
+    free(p);
+}
+
+enum { NO_MEMORY, OPENED, REFUSED, UNTOUCHED }; /* how a child ends */
+
+static int open_without(const struct strbuf *m, long at)
+{
+    struct tokenizer *t;
+    int how;
+
+    pid_t const child = fork();
+    if (!child) {
+        fclose(stderr); /* the library's last words */
+        news = 0;
+        fails_at = at;
+        status const st = tokenizer_open_bytes(&t, m->s, m->len, "m");
+        fails_at = 0;
+        _exit(news < at ? UNTOUCHED : st == ST_OK ? OPENED : st == ST_NOMEM ? NO_MEMORY : REFUSED);
+    }
+    assert_true(child > 0);
+    assert_int_equal(waitpid(child, &how, 0), child);
+    return WIFEXITED(how) ? WEXITSTATUS(how) : NO_MEMORY; /* protobuf aborts */
+}
+
+/* Wherever memory ends, it is memory that is missing: never a model that is wrong. */
+static void no_memory(void **state)
+{
+    struct strbuf m = { 0 };
+    int how = OPENED;
+    long at = 0;
+
+    (void)state;
+    add_small_model(&m);
+    while (how != UNTOUCHED && at < 10000) {
+        how = open_without(&m, ++at);
+        if (how == REFUSED) print_error("call %ld for memory\n", at);
+        assert_int_not_equal(how, REFUSED);
+    }
+    assert_int_equal(how, UNTOUCHED);
+    assert_true(at > 20);
+    strbuf_free(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -329,6 +393,7 @@ int main(void)
         cmocka_unit_test(too_long),      cmocka_unit_test(own_model),
         cmocka_unit_test(broken_bytes),  cmocka_unit_test(broken_files),
         cmocka_unit_test(broken_pieces), cmocka_unit_test(broken_rules),
+        cmocka_unit_test(no_memory),
     };
     return cmocka_run_group_tests_name("unit_tokenizer", tests, NULL, NULL);
 }
