@@ -1,8 +1,8 @@
 /*
  * start_clip.c - the files of a finished clip that another goes on from: its video and its latents.
  *
- * The last pictures of a video are those of its last latents only where none was cut off at the end,
- * so clip.json is asked for both counts. Names in it are those of its own folder or nobody's.
+ * The last pictures of a video are those of its last latents only where none was cut off at the
+ * end, so clip.json is asked for both counts. Names in it are of its own folder, or nobody's.
  */
 #include "base/file.h"
 #include "base/json_tree.h"

@@ -119,7 +119,7 @@ static status push_unread_tensor(struct pickle_vm *vm)
     return pickle_push_object(vm, (struct pickle_text){ name, strlen(name) });
 }
 
-/* (storage, offset, size, stride, requires_grad, hooks[, metadata]); as: with a dtype behind hooks */
+/* (storage, offset, size, stride, requires_grad, hooks[, metadata]); as: a dtype behind hooks */
 static status rebuild_tensor(struct pickle_vm *vm, int args, bool as)
 {
     struct pickle *const p = vm->p;

@@ -1,6 +1,6 @@
 /*
- * fuzz_case.c - any bytes as the JSON that stands beside a golden case's tensors and a model's: what
- * is before the first zero as case.json and as config.json, what is behind it as slots.json.
+ * fuzz_case.c - any bytes as the JSON that stands beside a golden case's tensors and a model's:
+ * what is before the first zero as case.json and as config.json, what is behind it as slots.json.
  */
 #include "tests/fuzz/fuzz.h"
 
