@@ -50,7 +50,7 @@ static const struct field_table change_table = { "window", change_fields, COUNT_
 static const struct {
     const char *name, *why;
 } left_out[] = {
-    { "lol", "how its jitter is drawn is not published" },
+    { "lol", "its jitter is drawn at random, and the draws are not published" },
 };
 
 static status refuse_left_out(const struct tree_node *n)

@@ -211,13 +211,13 @@ latents out/more/l.safetensors 12 >had.bin
 cmp -s had.bin has.bin || wrong "another clip with the file from a sweep"
 # Of a finished clip the first of its last pictures is encoded, and behind it are its own latents; of
 # its video alone all are.
-start whole starts 33f 'video: source.mp4, last: 1s'
-expect 0 'render: 1 clips made' render whole.yaml
-start clip starts 2s 'clip: out/whole, last: 9f'
+start ended starts 33f 'video: source.mp4, last: 1s'
+expect 0 'render: 1 clips made' render ended.yaml
+start clip starts 2s 'clip: out/ended, last: 9f'
 expect 0 'render: 1 clips made' render clip.yaml
-start film starts 2s 'video: out/whole/clip.mp4, last: 9f'
+start film starts 2s 'video: out/ended/clip.mp4, last: 9f'
 expect 0 'render: 1 clips made' render film.yaml
-latents out/whole/l.safetensors 9 | tail -c "$(latents out/whole/l.safetensors 2 | wc -c)" >had.bin
+latents out/ended/l.safetensors 9 | tail -c "$(latents out/ended/l.safetensors 2 | wc -c)" >had.bin
 latents out/clip/l.safetensors 3 | tail -c "$(wc -c <had.bin)" >has.bin
 cmp -s had.bin has.bin || wrong "other latents than those of the clip that it goes on from"
 latents out/clip/l.safetensors 1 >has.bin
@@ -227,9 +227,9 @@ latents out/film/l.safetensors 3 >had.bin
 latents out/clip/l.safetensors 3 | cmp -s - had.bin && wrong "a finished clip's latents are encoded"
 start wrong starts 2s 'clip: out/more, last: 9f' wrong
 expect 1 'out/more/clip.json: found 48 pictures of 15 latent frames; allowed: all of them' render wrong.yaml
-sed -i 's/"latents": {$/"latent": {/' out/whole/clip.json
-start wrong starts 2s 'clip: out/whole, last: 9f' wrong
-expect 1 'out/whole/clip.json: found no latents; allowed: a clip with video and latents' render wrong.yaml
+sed -i 's/"latents": {$/"latent": {/' out/ended/clip.json
+start wrong starts 2s 'clip: out/ended, last: 9f' wrong
+expect 1 'out/ended/clip.json: found no latents; allowed: a clip with video and latents' render wrong.yaml
 start wrong starts 2s 'clip: nowhere, last: 9f'
 expect 2 "start.clip: nowhere/clip.json: no such file; allowed: the path of a finished clip's folder" render wrong.yaml
 # What is wrong with a start is said with its file; the model must be made for it, or forced.

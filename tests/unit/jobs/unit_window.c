@@ -60,8 +60,9 @@ static void refused_windows(void **state)
           "kind, attention_frames, sink_frames, sink_policy, sink_positions, policy, " },
         { "{policy: deep}",
           "d/j.yaml:6:18: window.policy: found \"deep\"; allowed: usual|deep-sink|" },
-        { "{kind: block, policy: lol}", "d/j.yaml:6:31: window.policy: lol is not done by this "
-                                        "version: how its jitter is drawn is not published" },
+        { "{kind: block, policy: lol}",
+          "d/j.yaml:6:31: window.policy: lol is not done by this "
+          "version: its jitter is drawn at random, and the draws are not published" },
         { "{kind: block, policy: forcing-kv}",
           "d/j.yaml:6:9: window: static_heads is missing: the policy forcing-kv needs it" },
         { "{kind: block, static_heads: [[]]}",
