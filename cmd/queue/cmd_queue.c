@@ -279,8 +279,9 @@ static status clean_folders(struct queue_command *c)
     queue_close(&q);
     if (st == ST_OK)
         printf("%d output folders: %d attempts of killed worlds removed; %d are at work, %d can be "
-               "gone on from, %d nothing is known of\n",
-               folders, found.removed, found.alive, found.resumable, found.unknown);
+               "gone on from, %d nothing is known of, %d are finished clips that could not be "
+               "published\n",
+               folders, found.removed, found.alive, found.resumable, found.unknown, found.finished);
     return st;
 }
 

@@ -2,7 +2,8 @@
  * attempts.h - what killed renders have left in the attempts folder of an output folder.
  *
  * An attempt whose process is provably no more (base/process_mark.h) is removed, and so is its
- * claim. One that holds a finished clip, which could not be published, stays; and so does one that
+ * claim. One that holds a finished clip, which could not be published nor has been by another,
+ * stays; and so does one that
  * another attempt can go on from (pipeline/resume/snapshot.h), until its clip is there. One that a
  * render goes on from, and so has locked (snapshot_lock), stays in any case.
  */
@@ -10,6 +11,10 @@
 #define ATTEMPTS_H
 
 #include "base/base.h"
+
+/* An attempt's folder goes, last of all its owner's mark: killed meanwhile, what is left of it can
+ * be told for a dead one's. ST_IO. */
+status attempt_remove(const char *own) MUST_USE;
 
 struct attempts_found {
     int removed;
