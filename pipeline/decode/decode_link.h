@@ -2,8 +2,9 @@
  * decode_link.h - how a line hands its finished blocks to what decodes them.
  *
  * A link is a group of two ranks; rank 0 sends to rank 1. A message is a head and a latent x0 with
- * what the cache policy chose for its block behind it, both in host memory. Behind a part of the decoder that is not the last, the block's units
- * follow one by one (decode_chain.h), in the backend's memory.
+ * what the cache policy chose for its block behind it, both in host memory. Behind a part of the
+ * decoder that is not the last, the block's units follow one by one (decode_chain.h), in the
+ * backend's memory.
  */
 #ifndef DECODE_LINK_H
 #define DECODE_LINK_H
