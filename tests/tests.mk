@@ -68,7 +68,7 @@ $B/tests/standin_faults: $O/tests/standin/standin_faults.cu.o $(LIB)
 
 # Preloaded by cli_resume.sh, cli_extend.sh, cli_power.sh, cli_nth.sh, cli_hang.sh, cli_times.sh, cli_codes.sh,
 # cli_queue.sh and cli_swap.sh.
-SHIM := die_at shim_nth shim_swap
+SHIM := die_at shim_nth shim_store shim_swap
 $(SHIM:%=$B/%.so): $B/%.so: tests/shim/%.c
 	$(call say,CC,$<) mkdir -p $(@D) && $(CC) -std=c11 $(WARN) -O2 -fPIC -shared -pthread -o $@ $< -ldl
 
@@ -84,6 +84,8 @@ torture: tests
 	@TORTURE=1 tests/cli/cli_signals.sh
 	@TORTURE=1 tests/cli/cli_stopped.sh
 	@tests/queue/killed.sh
+	@tests/queue/points.sh
+	@tests/queue/postgres.sh run tests/queue/points.sh || [ $$? -eq 77 ]
 	@FAULTS=500 tests/queue/chaos.sh sqlite
 	@FAULTS=500 tests/queue/chaos.sh postgres || [ $$? -eq 77 ]
 	@tests/mpi/two_hosts.sh || [ $$? -eq 77 ]

@@ -279,8 +279,8 @@ static status clean_folders(struct queue_command *c)
     queue_close(&q);
     if (st == ST_OK)
         printf("%d output folders: %d attempts of killed worlds removed; left: %d running, "
-               "%d resumable, %d unknown\n",
-               folders, found.removed, found.alive, found.resumable, found.unknown);
+               "%d resumable, %d unknown, %d finished clips that could not be published\n",
+               folders, found.removed, found.alive, found.resumable, found.unknown, found.finished);
     return st;
 }
 

@@ -168,8 +168,10 @@ static enum queue_answer open_store(struct queue *q, const char *url, struct ope
         return QUEUE_REFUSED;
     }
     if (!q->s) return QUEUE_REFUSED;
+    /* Whoever only looks waits for no writer: one may be stopped inside a transaction. */
+    if (a == STORE_OK && !o->make) a = check_tables(q, o);
     enum queue_answer const got =
-        a == STORE_OK ? queue_transact(q, check_tables, o) : queue_answered(q, a);
+        a == STORE_OK && o->make ? queue_transact(q, check_tables, o) : queue_answered(q, a);
     return got == QUEUE_DOWN ? QUEUE_REFUSED : got;
 }
 

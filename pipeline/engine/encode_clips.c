@@ -19,6 +19,7 @@
 #include "base/strbuf.h"
 #include "pipeline/engine/engine_internal.h"
 #include "pipeline/engine/output_formats.h"
+#include "pipeline/output/attempts.h"
 #include "pipeline/output/clip_writer.h"
 
 #include <stdio.h>
@@ -300,7 +301,7 @@ static status encode_pictures(struct encode_clips *e, const struct decode_block 
 static void forget_attempt(struct encode_clips *e, status st)
 {
     if (!e->clip->resume_dir || e->clip->extends || st == ST_IO || st == ST_NOMEM) return;
-    if (dir_remove(e->clip->resume_dir) == ST_OK) return;
+    if (attempt_remove(e->clip->resume_dir) == ST_OK) return;
     log_warn("not removed: %s", error_last()->msg);
     error_clear();
 }

@@ -4,9 +4,11 @@
 #include "base/log.h"
 #include "base/process_mark.h"
 #include "base/strbuf.h"
+#include "pipeline/output/attempts.h"
 #include "pipeline/output/output_internal.h"
 #include "pipeline/resume/snapshot.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -182,13 +184,30 @@ status attempt_publish(struct attempt *a, const char *place, bool *won)
     return fail(st, "%.3000s; the finished clip stays in %s", why.msg, a->dir);
 }
 
+status attempt_remove(const char *own)
+{
+    DIR *const d = opendir(own);
+    status st = ST_OK;
+
+    for (const struct dirent *e; st == ST_OK && d && (e = readdir(d));) {
+        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") ||
+            !strcmp(e->d_name, ATTEMPT_OWNER))
+            continue;
+        char *const path = path_join(own, e->d_name);
+        st = path ? dir_remove(path) : fail(ST_NOMEM, "%s: no memory for a name", own);
+        free(path);
+    }
+    if (d) closedir(d);
+    return st == ST_OK ? dir_remove(own) : st;
+}
+
 /* Somebody may go on from it, who took its owner for gone: then it is left to the sweep. */
 static status remove_unused(const char *dir)
 {
     struct snapshot_lock *lock;
 
     if (!snapshot_lock(&lock, dir, true)) return ST_OK;
-    status const st = dir_remove(dir);
+    status const st = attempt_remove(dir);
     snapshot_unlock(&lock);
     return st;
 }

@@ -6,6 +6,7 @@
 #include "base/strbuf.h"
 #include "pipeline/output/attempts.h"
 #include "pipeline/output/clip_claim.h"
+#include "pipeline/output/finished_clip.h"
 #include "pipeline/output/output_internal.h"
 
 #include <dirent.h>
@@ -49,7 +50,7 @@ static status fail_folder(const char *path)
 
 /* What is in an attempt's folder, SHELF/NAME.PID.xxxxxx. */
 struct content {
-    bool finished;  /* NAME/clip.json is there, which is written last */
+    bool finished;  /* NAME/clip.json is there, which is written last, and not published since */
     bool resumable; /* there is a snapshot, and no OUT/NAME */
     bool begun;     /* there is more than an owner's mark, whole or not */
 };
@@ -67,6 +68,21 @@ static bool is_made(const char *shelf, const char *own)
     return made;
 }
 
+/* Has another attempt published the clip that is finished in own/name? */
+static bool is_published(const char *shelf, const char *own, const char *name)
+{
+    char *const mine = path_join(own, name), *const place = str_format("%s/../%s", shelf, name);
+    struct finished_clip a, b;
+    bool const same = mine && place && finished_clip_read(&a, mine, FINISHED_RECORD) == ST_OK &&
+                      finished_clip_read(&b, place, FINISHED_SIZES) == ST_OK && a.task_id[0] &&
+                      !strcmp(a.task_id, b.task_id) && !strcmp(a.numerics_id, b.numerics_id);
+
+    error_clear();
+    free(mine);
+    free(place);
+    return same;
+}
+
 static struct content look_inside(const char *shelf, const char *own)
 {
     struct content found = { 0 };
@@ -76,7 +92,7 @@ static struct content look_inside(const char *shelf, const char *own)
     for (const struct dirent *e; d && (e = readdir(d));) {
         if (e->d_name[0] == '.') continue;
         char *const record = str_format("%s/%s/clip.json", own, e->d_name);
-        found.finished |= record && path_exists(record);
+        found.finished |= record && path_exists(record) && !is_published(shelf, own, e->d_name);
         snapshot |= !strncmp(e->d_name, "snapshot.", strlen("snapshot."));
         found.begun |= strncmp(e->d_name, ATTEMPT_OWNER, strlen(ATTEMPT_OWNER)) != 0;
         free(record);
@@ -95,7 +111,7 @@ static status remove_attempt(const char *own, struct attempts_found *found)
         found->alive++;
         return ST_OK;
     }
-    status const st = dir_remove(own);
+    status const st = attempt_remove(own);
     snapshot_unlock(&lock);
     found->removed += st == ST_OK;
     return st;

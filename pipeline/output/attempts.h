@@ -4,14 +4,18 @@
  * An attempt whose process is provably no more (base/process_mark.h) is removed, and so is its
  * claim; and one that has been empty for a lease (clip_claim.h): its process was killed before it
  * said whose it is, or is so late that it will fail its clip. One that holds a finished clip, which
- * could not be published, stays; and so does one that another attempt can go on from
- * (pipeline/resume/snapshot.h), until its clip is there. One that a render goes on from, and so has
- * locked (snapshot_lock), stays in any case.
+ * could not be published nor has been by another, stays; and so does one that another attempt can
+ * go on from (pipeline/resume/snapshot.h), until its clip is there. One that a render goes on from,
+ * and so has locked (snapshot_lock), stays in any case.
  */
 #ifndef ATTEMPTS_H
 #define ATTEMPTS_H
 
 #include "base/base.h"
+
+/* An attempt's folder goes, last of all its owner's mark: killed meanwhile, what is left of it can
+ * be told for a dead one's. ST_IO. */
+status attempt_remove(const char *own) MUST_USE;
 
 struct attempts_found {
     int removed;

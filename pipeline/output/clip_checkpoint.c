@@ -11,6 +11,7 @@
 #include "base/byte_reader.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "pipeline/output/attempts.h"
 #include "pipeline/output/output_internal.h"
 
 #include <stdlib.h>
@@ -62,7 +63,7 @@ void checkpoint_drop_adopted(struct clip_writer *s)
 {
     char **const dir = &s->checkpoint.adopted;
 
-    if (*dir && !s->checkpoint.extends && dir_remove(*dir) != ST_OK) {
+    if (*dir && !s->checkpoint.extends && attempt_remove(*dir) != ST_OK) {
         log_warn("not removed: %s", error_last()->msg);
         error_clear();
     }

@@ -1,12 +1,13 @@
 /*
- * unit_queue_wait.c - what wakes an idle world, and what does not; on the store of QUEUE_TEST_URL,
- * else on SQLite.
+ * unit_queue_wait.c - what wakes an idle world, and what does not, and two that find a third one
+ * dead at once; on the store of QUEUE_TEST_URL, else on SQLite.
  */
 #include "tests/support/unit.h"
 
 #include "jobs/queue/queue.h"
 #include "tests/support/queue_sql.h"
 
+#include <pthread.h>
 #include <string.h>
 
 enum { WORLDS = 2, LEASE = 60000000 /* ms */, LONG = 5000, SHORT = 60 /* ms */ };
@@ -138,11 +139,68 @@ static void work_wakes(void **state)
     assert_true(hears(1, LONG));
 }
 
+struct reaper {
+    struct queue *q;
+    pthread_barrier_t *begin;
+    enum queue_answer answer;
+    int held;
+};
+
+static void *claim_two(void *arg)
+{
+    struct reaper *const r = arg;
+    struct queue_clip mine[QUEUE_HOLDS];
+    enum queue_claimed what;
+
+    pthread_barrier_wait(r->begin);
+    r->answer = queue_claim(r->q, "", 2, mine, &r->held, &what);
+    for (int i = 0; i < r->held; i++) queue_clip_free(&mine[i]);
+    return NULL;
+}
+
+/* It dies once: each of its clips is charged once, and has one heir. */
+static void two_reap_at_once(void **state)
+{
+    struct queue_world third = about[0];
+    struct queue_clip mine[QUEUE_HOLDS];
+    pthread_barrier_t together;
+    struct reaper r[WORLDS];
+    pthread_t thread[WORLDS];
+    enum queue_claimed what;
+    struct queue *q;
+    int n;
+
+    (void)state;
+    third.nonce = third.host = "third";
+    third.lease_ms = 1000000;
+    submit_job();
+    assert_int_equal(queue_open(&q, queue_sql_url(), false), QUEUE_OK);
+    assert_int_equal(queue_join(q, &third), QUEUE_OK);
+    assert_int_equal(queue_claim(q, "", 2, mine, &n, &what), QUEUE_OK);
+    assert_int_equal(n, 2);
+    for (int i = 0; i < n; i++) queue_clip_free(&mine[i]);
+    queue_sql_pass(2000000);
+    assert_int_equal(pthread_barrier_init(&together, NULL, WORLDS), 0);
+    for (int i = 0; i < WORLDS; i++) {
+        r[i] = (struct reaper){ .q = world[i], .begin = &together };
+        assert_int_equal(pthread_create(&thread[i], NULL, claim_two, &r[i]), 0);
+    }
+    for (int i = 0; i < WORLDS; i++) pthread_join(thread[i], NULL);
+    pthread_barrier_destroy(&together);
+    for (int i = 0; i < WORLDS; i++) assert_int_equal(r[i].answer, QUEUE_OK);
+    assert_string_equal(queue_sql("SELECT min(crashes) + max(crashes) FROM clips"), "2");
+    assert_string_equal(queue_sql("SELECT count(*) FROM attempts WHERE class = 'crash'"), "2");
+    queue_sql_pass(1000000); /* they are tried again after a while */
+    assert_int_equal(claim(0, 1, NULL) + claim(1, 1, NULL), 2);
+    queue_close(&q);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(idle_worlds_sleep, begin, finish),
         cmocka_unit_test_setup_teardown(work_wakes, begin, finish),
+        cmocka_unit_test_setup_teardown(two_reap_at_once, begin, finish),
     };
     int const failed = cmocka_run_group_tests_name("unit_queue_wait", tests, NULL, NULL);
 
