@@ -14,7 +14,7 @@ ended=0
 
 world 1 "$rollmill" doctor >/dev/null 2>&1
 [ $? -ne 77 ] || ranks=(1)
-job both.yaml both 21f 'run: {checkpoint: 0.5s}
+job both.yaml both 3s 'run: {checkpoint: 0.5s}
 sweep: {axes: {seed: {range: 1-2}}}
 output:
   dir: OUT
