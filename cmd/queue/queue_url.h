@@ -1,4 +1,4 @@
-/* queue_url.h - the address of the queue that a command means; its answers as failures of a command. */
+/* queue_url.h - the address of the queue that a command means; its answers as its failures. */
 #ifndef QUEUE_URL_H
 #define QUEUE_URL_H
 

@@ -1,7 +1,8 @@
 """The text encoder and the bidirectional teacher, by flow matching on the bank.
 
-The windows grow: what a caption's words look like is learned on single blocks, of which many fit
-into a step; how things move on the longer ones.
+Each step draws a window: what a caption's words look like is learned on single blocks, of which many
+fit into a step; how things move on the longer ones. They are mixed to the end: on the long ones
+alone, a few clips a step, the words for colours are forgotten within a thousand steps.
 """
 
 import torch
@@ -97,12 +98,10 @@ def train(plan, device, minutes):
     test_eps = torch.randn(test.shape, generator=g).to(device)
     show_noise = torch.randn((len(titles), plan.span, *test.shape[2:]), generator=g).to(device)
 
-    def window(done):
-        """Clips a step and their frames."""
-        for share, count, frames in plan.windows:
-            if done < share:
-                break
-            done -= share
+    def draw_window():
+        """Clips of a step and their frames."""
+        shares = torch.tensor([share for share, _, _ in plan.windows])
+        _, count, frames = plan.windows[int(torch.multinomial(shares, 1))]
         return clips_on(device, count), frames
 
     def loss_of(captioned, x0, eps, sigma, ids):
@@ -113,7 +112,7 @@ def train(plan, device, minutes):
         return (v - (eps - x0)).square().mean()
 
     def one_step(done):
-        count, frames = window(done)
+        count, frames = draw_window()
         x0, ids = bank.draw(count, frames, plan.block)
         ids = empty_share(ids, empty, 0.1)
         sigma = flow.draw_levels(count, frames, plan.block, plan.shift).to(device)
@@ -123,8 +122,7 @@ def train(plan, device, minutes):
 
     @torch.no_grad()
     def measure():
-        _, frames = window(job.done())
-        x0, eps = test[:, :frames], test_eps[:, :frames]
+        x0, eps = test, test_eps
         return {
             f"held_{s}": loss_of(
                 averaged, x0, eps, torch.full(x0.shape[:2], s, device=device), held.ids[:24]
@@ -134,13 +132,12 @@ def train(plan, device, minutes):
 
     @torch.no_grad()
     def show(path):
-        _, frames = window(job.done())
         grid = [flow.shifted(1 - i / SAMPLE_STEPS, plan.shift) for i in range(SAMPLE_STEPS + 1)]
         text = averaged.read(tokenizer.ids(titles).to(device))
         none = averaged.read(empty.expand(len(titles), -1))
-        z = flow.sample(averaged.net, show_noise[:, :frames], grid, text, none, GUIDANCE)
+        z = flow.sample(averaged.net, show_noise, grid, text, none, GUIDANCE)
         pictures = decode(vae, scale, z)
-        clip_sheet(pictures, path, titles, 2 if frames < 9 else 8)
+        clip_sheet(pictures, path, titles, 8)
         found = [agreement(p[:, 4::8].transpose(0, 1), t) for p, t in zip(pictures, titles)]
         job.log({what: sum(f[what] for f in found) / len(found) for what in ("colour", "ground")})
 

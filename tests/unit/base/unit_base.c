@@ -363,7 +363,7 @@ static void characters(void **state)
     assert_false(utf8_printable(0xfeff));
 }
 
-/* A mapped file that is cut, one of many: a line with its name and exit code 1, no SIGBUS. */
+/* A mapped file that is cut, one of a model's many: a line with its name and code 1, no SIGBUS. */
 static void cut_while_mapped(void **state)
 {
     char name[] = "/tmp/unit_base.XXXXXX", said[256] = { 0 };
