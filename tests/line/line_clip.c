@@ -501,7 +501,7 @@ static void refused_entries(void **state)
     ok(render(whole, 1));
     clip_fixture_give(s, 0, 2, whole, 0);
     assert_int_equal(render(s, 3), ST_ARG);
-    assert_string_equal(error_last()->msg, "clip 0: blocks 0 to 1, 2 of them given");
+    assert_string_equal(error_last()->msg, "clip 0: 2 blocks, 2 of them given");
     s->given_of = NULL;
     s->given[0] = 1;
     assert_int_equal(render(s, 2), ST_ARG);
