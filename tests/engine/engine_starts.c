@@ -590,7 +590,7 @@ static void an_attempt_that_goes_costs_its_clip(void **state)
             assert_int_equal(run.st, ST_OK);
             assert_true(spoilt);
             check_clips(clip, COUNT_OF(clip), want);
-            assert_non_null(strstr(source.clip[1].why, "goes on from cannot be read any more"));
+            assert_non_null(strstr(source.clip[1].why, "it resumes cannot be read any more"));
             engine_fixture_forget(&source);
         }
 }
