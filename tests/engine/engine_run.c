@@ -366,8 +366,8 @@ static void a_stop_at_any_question(void **state)
     }
 }
 
-/* Twenty clips, each of which comes just in time: when the one before it has 5 of its 20 blocks
- * made, thus some 11 in the line. Its prompt is its own and is embedded meanwhile. */
+/* Twenty clips, each of which comes when the one before it has begun: just in time. Its prompt is
+ * its own and is embedded meanwhile. */
 static void a_line_of_six_is_kept_busy(void **state)
 {
     struct fixture_clip clip[20];
@@ -379,7 +379,7 @@ static void a_line_of_six_is_kept_busy(void **state)
         clip[i] = (struct fixture_clip){ .blocks = 20, .seed = 7, .text = i + 1 };
     engine_fixture_clips(fixture, &source, clip, COUNT_OF(clip));
     source.more = true;
-    for (int i = 1; i < COUNT_OF(clip); i++) source.clip[i].after_blocks = 20 * (i - 1) + 5;
+    for (int i = 0; i < COUNT_OF(clip); i++) source.clip[i].after_begun = i;
     struct fixture_run const run = render(&c);
     assert_int_equal(run.st, ST_OK);
     print_message("occupancy: %.0f of %.0f stage-ticks, %.2f %%\n", run.busy, run.span,
