@@ -1,11 +1,11 @@
 /* inspect_clip.c - a clip is decoded once, measured picture by picture, and its drift printed. */
 #include "base/file.h"
 #include "base/json_build.h"
-#include "base/json_tree.h"
 #include "base/strbuf.h"
 #include "cmd/cmd_internal.h"
 #include "pipeline/output/av/video_read.h"
 #include "pipeline/output/drift.h"
+#include "pipeline/output/finished_clip.h"
 #include "pipeline/weights/weights.h"
 
 #include <jansson.h>
@@ -14,14 +14,9 @@
 #include <string.h>
 #include <strings.h>
 
-enum { RECORD_BYTES = 64 << 20, END_SECONDS = 5, LATENT_PICTURES = 4 };
+enum { END_SECONDS = 5, LATENT_PICTURES = 4 };
 
 static const char *const endings[] = { ".mp4", ".mov", ".mkv", ".webm" };
-
-/* A clip's files; NULL where there is none. */
-struct clip_files {
-    char *video, *latents;
-};
 
 struct reading {
     struct drift drift;
@@ -48,36 +43,6 @@ bool is_clip(const char *path)
         if (len > n && !strcasecmp(path + len - n, endings[i])) return true;
     }
     return has_record(path);
-}
-
-/* The file of this member of the record's, in the clip's own folder; NULL if it names none. */
-static char *file_of(const char *dir, const struct json_node *node)
-{
-    const char *const name = json_tree_text(json_tree_member(node, "file"));
-    return name && name[0] && !strchr(name, '/') ? path_join(dir, name) : NULL;
-}
-
-static status find_files(struct clip_files *out, const char *dir)
-{
-    char *const record = path_join(dir, "clip.json");
-    struct json_node *root = NULL;
-    char *text = NULL;
-    size_t len = 0;
-    status st = ST_OK;
-
-    if (!record) FAIL_OUT(ST_NOMEM, "%s: no memory", dir);
-    TRY_OUT(file_read(record, RECORD_BYTES, &text, &len));
-    TRY_OUT(json_tree_read(&root, text, len, record));
-    const struct json_node *const streams =
-        json_tree_member(json_tree_member(root, "video"), "streams");
-    out->video = file_of(dir, json_tree_item(streams, 0));
-    out->latents = file_of(dir, json_tree_member(root, "latents"));
-    if (!out->video) st = fail(ST_FORMAT, "%s: video.streams names no file", record);
-out:
-    json_tree_free(&root);
-    free(text);
-    free(record);
-    return st;
 }
 
 static status see_picture(void *arg, const uint8_t *rgb8, int width, int height, double seconds)
@@ -167,11 +132,14 @@ static status print_drift_json(const struct reading *r, const char *path)
 
 status inspect_clip(const char *path, bool json)
 {
-    struct clip_files files = { 0 };
+    struct finished_media files = { .video = NULL };
     struct reading r = { 0 };
     status st = ST_OK;
 
-    if (has_record(path)) TRY_OUT(find_files(&files, path));
+    if (has_record(path)) {
+        TRY_OUT(finished_media_read(&files, path));
+        if (!files.video) FAIL_OUT(ST_FORMAT, "%s/clip.json: video.streams names no file", path);
+    }
     TRY_OUT(video_read(files.video ? files.video : path, see_picture, &r));
     if (files.latents) TRY_OUT(measure_latents(&r, files.latents));
     if (r.pictures < DRIFT_CHUNKS)
@@ -181,7 +149,6 @@ status inspect_clip(const char *path, bool json)
     else print_drift_table(&r, path);
 out:
     drift_free(&r.drift);
-    free(files.video);
-    free(files.latents);
+    finished_media_free(&files);
     return st;
 }

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "pipeline/engine/dispatch/dispatch_internal.h"
 #include "pipeline/output/av/video_pictures.h"
+#include "pipeline/output/finished_clip.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -221,16 +222,33 @@ static status read_last_latents(const struct start_reader *r, struct live_clip *
     return st;
 }
 
+/* The last pictures of a video are those of its last latents only where none was cut off at the
+ * end. */
+static status check_media(const struct finished_media *m, const char *dir)
+{
+    if (!m->video || !m->latents)
+        return fail(ST_FORMAT, "%s/clip.json: found no %s; allowed: a clip with video and latents",
+                    dir, m->video ? "latents" : "video");
+    if (m->latent_frames > 0 && m->pictures == 1 + VAE_PICTURES * (m->latent_frames - 1))
+        return ST_OK;
+    return fail(ST_FORMAT,
+                "%s/clip.json: found %lld pictures of %lld latent frames; allowed: all of them, "
+                "1 and %d for each frame behind the first",
+                dir, (long long)m->pictures, (long long)m->latent_frames, VAE_PICTURES);
+}
+
 static status read_clip(struct start_reader *r, struct live_clip *c)
 {
-    struct start_clip from;
+    const char *const dir = c->spec.start.file;
+    struct finished_media from;
     status st = ST_OK;
 
-    TRY(start_clip_find(&from, c->spec.start.file));
+    TRY(finished_media_read(&from, dir));
+    TRY_OUT(check_media(&from, dir));
     TRY_OUT(read_pictures(r, c, from.video, true));
     TRY_OUT(read_last_latents(r, c, from.latents));
 out:
-    start_clip_free(&from);
+    finished_media_free(&from);
     return st;
 }
 

@@ -7,7 +7,6 @@
  *   prompt_bank.c       embeddings of the prompts in use
  *   clip_starts.c       the clips that come next, prepared ahead
  *   clip_start.c        what a clip begins with, where it is given
- *   start_clip.c        a finished clip that another begins with
  *   given_latents.c     latents of a file
  *   prompt_encoder.c    the text encoder, on whichever rank embeds
  *
@@ -113,14 +112,6 @@ void given_latents_close(struct given_latents *g);
 
 /* The numbers of its last `frames` frames, of all at most. ST_FORMAT for one that is not finite. */
 status given_latents_read(struct given_latents *g, int64_t frames, float *to) MUST_USE;
-
-/* start_clip.c: of a finished clip's folder. Paths are owned; after a failure there is nothing to
- * free. ST_FORMAT unless clip.json names both, of as many pictures as latents come to. */
-struct start_clip {
-    char *video, *latents;
-};
-status start_clip_find(struct start_clip *out, const char *dir) MUST_USE;
-void start_clip_free(struct start_clip *s);
 
 /* ---- clip_starts.c, clip_start.c: what clips begin with */
 
