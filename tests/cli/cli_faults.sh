@@ -14,7 +14,8 @@ through= # what the launcher is started by
 begin() {
     name=$1
     shift
-    job "$name.yaml" "$name" 10m "output: {dir: out}"
+    job "$name.yaml" "$name" 10m "output: {dir: out}
+run: {checkpoint: 0s}" # a stop leaves nothing then, however fast the machine
     : >err.txt
     # shellcheck disable=SC2086 # several words
     $through "$top/tests/mpirun.sh" $ranks "$rollmill" render --no-prompt-cache "$dir/$name.yaml" --threads 1 $roles \

@@ -467,7 +467,7 @@ static void go_on(const struct pause *how, const struct engine_run_config *w, bo
 {
     static const status made[] = { ST_OK, ST_OK };
     struct fixture_clip const clip[] = {
-        { .blocks = 14, .seed = 1, .start = film ? CLIP_START_VIDEO : CLIP_START_NONE },
+        { .blocks = 22, .seed = 1, .start = film ? CLIP_START_VIDEO : CLIP_START_NONE },
         { .blocks = 3, .seed = 2, .start = CLIP_START_VIDEO },
     };
     struct engine_run_config c = *w;
