@@ -150,7 +150,7 @@ lint: $B/objects
 
 # Before a commit: units, golden cases, the line over threads, what is read of the files.
 check-quick-now: tests
-	@SEED=1 $(call tests_run,300) $(call list,quick) $(filter-out $B/tests/gpu_plans% %/unit_random_model %/unit_vae_parts %/check_kernels %/alloc_nth,$(TESTS))
+	@SEED=1 $(call tests_run,300) $(call list,quick) $(filter-out $B/tests/gpu_plans% %/unit_random_model %/unit_vae_parts %/check_kernels %/alloc_nth %/engine_run %/engine_starts,$(TESTS))
 
 check-now: tests
 	@$(MAKE_HERE) MODE=asan tests
