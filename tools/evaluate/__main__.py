@@ -9,6 +9,7 @@ import pathlib
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+from ..train.plan import PLANS  # noqa: E402
 from ..train.sheets import sheet  # noqa: E402
 from . import marks, render, report  # noqa: E402
 
@@ -28,15 +29,30 @@ def main():
     parser.add_argument(
         "--variants", nargs="+", choices=render.VARIANTS, default=list(render.VARIANTS)
     )
+    parser.add_argument(
+        "--trained",
+        nargs="+",
+        default=[],
+        metavar="VARIANT=DIR",
+        help="also variants with a student of their own, from the trainer's export",
+    )
+    parser.add_argument(
+        "--teacher", choices=PLANS, help="also this plan's teacher, on clips of its own length"
+    )
     options = parser.parse_args()
 
     decode = marks.Decoder(options.model / "Wan2.1_VAE.pth")
     titles, measured = render.held_out_captions(options.captions), {}
-    for variant in options.variants:
+    cases = [(v, v, options.model) for v in options.variants]
+    for text in options.trained:
+        variant, _, folder = text.partition("=")
+        cases.append((f"{variant}-trained", variant, pathlib.Path(folder)))
+    for label, variant, model in cases:
         folders = render.render(
             options.rollmill,
-            options.model / "card.yaml",
+            model / "card.yaml",
             variant,
+            label,
             options.out,
             options.size,
             options.marks[-1],
@@ -44,18 +60,23 @@ def main():
         )
         if folders is None:
             continue
-        measured[variant], pictures = zip(
+        measured[label], pictures = zip(
             *(
                 marks.measure(render.latents_of(f), decode, t, options.marks)
                 for f, t in zip(folders, titles)
             )
         )
-        sheet(pictures, options.out / f"sheet-{variant}.png", titles)
+        sheet(pictures, options.out / f"sheet-{label}.png", titles)
         (options.out / "measured.json").write_text(json.dumps(measured, indent=1) + "\n")
-    text = report.table({v: report.summary(clips) for v, clips in measured.items()})
+    whole = dict(measured)
+    if options.teacher:
+        latents = render.teacher_latents(PLANS[options.teacher], titles)
+        measured["teacher"] = [marks.measure(z, decode, t, ())[0] for z, t in zip(latents, titles)]
+        (options.out / "measured.json").write_text(json.dumps(measured, indent=1) + "\n")
+    text = report.table({v: report.summary(clips) for v, clips in whole.items()})
     text = report.marks_table(measured) + "\n" + text
     (options.out / "table.md").write_text(text)
-    report.plot(measured, options.out / "plot.png")
+    report.plot(whole, options.out / "plot.png")
     print(text)
 
 

@@ -9,8 +9,10 @@ import subprocess
 import torch
 from safetensors.torch import load_file
 
-from ..train import captions
+from ..train import captions, flow
 from ..train.bank import HELD_OUT
+from ..train.teacher import GUIDANCE, SAMPLE_STEPS, Captioned, load_teacher
+from ..train.tokens import Tokenizer
 
 FIRST = HELD_OUT + 10**7  # seed of the first caption; none is trained on
 FPS = 16
@@ -29,6 +31,22 @@ VARIANTS = {
 
 def held_out_captions(count):
     return [captions.of_seed(FIRST + i, held_out=True, simple=True) for i in range(count)]
+
+
+@torch.no_grad()
+def teacher_latents(plan, titles):
+    """Latents [frames,16,h,w] of the trainer's teacher for every caption, as the program stores
+    them.
+    """
+    model, tokenizer, out = Captioned(plan, *load_teacher(plan, "cpu")), Tokenizer(plan), []
+    none = model.read(tokenizer.ids([""]))
+    grid = [flow.shifted(1 - i / SAMPLE_STEPS, plan.shift) for i in range(SAMPLE_STEPS + 1)]
+    for number, title in enumerate(titles):
+        shape = (1, plan.span, 16, plan.height // 8, plan.width // 8)
+        noise = torch.randn(shape, generator=torch.Generator().manual_seed(number))
+        text = model.read(tokenizer.ids([title]))
+        out.append(flow.sample(model.net, noise, grid, text, none, GUIDANCE)[0])
+    return out
 
 
 def variant_card(card, changes):
@@ -66,11 +84,11 @@ output:
 """
 
 
-def render(rollmill, card, variant, out, size, seconds, count):
+def render(rollmill, card, variant, label, out, size, seconds, count):
     """Folders of the clips in the captions' order, or None if this rollmill refuses the variant's
-    card. Clips that are there already are kept.
+    card. Clips that are there already are kept. label: names the folder.
     """
-    name = f"{variant}-{seconds}s"
+    name = f"{label}-{seconds}s"
     out.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps({"text": t}) for t in held_out_captions(count)]
     (out / "captions.jsonl").write_text("\n".join(lines) + "\n")
@@ -79,7 +97,7 @@ def render(rollmill, card, variant, out, size, seconds, count):
     command = [rollmill, "check", f"{out}/{name}-job.yaml"]
     checked = subprocess.run(command, capture_output=True, text=True)
     if checked.returncode:
-        print(f"{variant}: left out: {checked.stderr.strip().splitlines()[-1]}", flush=True)
+        print(f"{label}: left out: {checked.stderr.strip().splitlines()[-1]}", flush=True)
         return None
     subprocess.run([rollmill, "render", f"{out}/{name}-job.yaml"], check=True)
     return [out / name / f"{i:03d}" for i in range(count)]

@@ -38,8 +38,8 @@ def summary(clips):
 
 
 def marks_table(measured):
-    """Markdown: what matters most at every mark, as means over the clips. measured: {variant:
-    clips}.
+    """Markdown: what matters most at every mark, as means over the clips; a dash where a variant's
+    clips end before it. measured: {variant: clips}.
     """
     marks = list(next(iter(measured.values()))[0])
     rows = {
@@ -56,8 +56,11 @@ def marks_table(measured):
     lines.append("|---" * (len(marks) + 2) + "|")
     for row, value in rows.items():
         for variant, clips in measured.items():
-            means = (sum(value(c, m) for c in clips) / len(clips) for m in marks)
-            lines.append(f"| {row} | {variant} | " + " | ".join(f"{v:.3f}" for v in means) + " |")
+            means = (
+                f"{sum(value(c, m) for c in clips) / len(clips):.3f}" if m in clips[0] else "–"
+                for m in marks
+            )
+            lines.append(f"| {row} | {variant} | " + " | ".join(means) + " |")
     return "\n".join(lines) + "\n"
 
 

@@ -99,9 +99,9 @@ def stored(weights):
     }
 
 
-def best_student(plan):
-    """The furthest stage with transformer weights: its name and the weights."""
-    for stage in ("distil", "start"):
+def best_student(plan, last="distil"):
+    """The furthest stage with transformer weights, up to `last`: its name and the weights."""
+    for stage in (last, "start"):
         if (run.folder(plan, stage) / "state.pt").exists():
             return stage, run.trained(plan, stage)["student"]
     return "teacher", part(run.trained(plan, "teacher")["teacher"], "dit")
@@ -127,9 +127,9 @@ def config(plan):
     )
 
 
-def write_model(plan, out):
-    """The folder, or as much of it as there are stages; returns which stage its transformer is
-    of.
+def write_model(plan, out, last="distil"):
+    """The folder, or as much of it as there are stages up to `last`; returns which stage its
+    transformer is of.
     """
     (out / "google/umt5-xxl").mkdir(parents=True, exist_ok=True)
     vae = fold(vae_stage.trained(plan), Scale(plan))
@@ -137,7 +137,7 @@ def write_model(plan, out):
     shutil.copy(run.folder(plan, "tokens") / "spiece.model", out / "google/umt5-xxl/spiece.model")
     if not (run.folder(plan, "teacher") / "state.pt").exists():
         return "none yet"
-    stage, dit = best_student(plan)
+    stage, dit = best_student(plan, last)
     text = part(run.trained(plan, "teacher")["teacher"], "text")
     torch.save(stored(text), out / "models_t5_umt5-xxl-enc-bf16.pth")
     released = {"generator_ema": {f"model.{k}": w for k, w in stored(dit).items()}}
@@ -158,7 +158,12 @@ def write_model(plan, out):
 
 
 def train(plan, device, minutes):
-    """Into the stage's folder, with a list of sizes and hashes."""
+    """Into the stage's folder, with a list of sizes and hashes; each student trained with one thing
+    changed into a folder of its own beside it.
+    """
+    for path in sorted(run.folder(plan).glob("distil-*/state.pt")):
+        name = path.parent.name
+        write_model(plan, run.folder(plan, "export") / name, name)
     out = run.folder(plan, "export") / "model"
     lines = [f"transformer of stage {write_model(plan, out)}"]
     for file in sorted(f for f in out.rglob("*") if f.is_file()):

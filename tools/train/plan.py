@@ -33,8 +33,8 @@ class Plan:
         default_factory=lambda: {"vae-image": 2100, "vae-video": 1200, "vae-decoder": 1500}
     )
     teacher_steps: int = 6000
-    # of the teacher's steps: share, clips a step, their latent frames
-    windows: tuple = ((0.4, 24, 3), (0.3, 8, 9), (0.3, 4, 21))
+    # of the teacher's steps: clips, their latent frames
+    windows: tuple = ((12, 3), (3, 9), (2, 21))
     start_steps: int = 600
     distil_steps: int = 1500
     simple: bool = False  # plain surfaces and grounds only
@@ -56,8 +56,7 @@ PLANS = {
         layers=7,
         bank_clips=275,
         trajectories=96,
-        windows=((0.15, 24, 3), (0.3, 8, 9), (0.55, 4, 21)),
-        teacher_steps=3000,
+        teacher_steps=3200,
         start_steps=400,
         distil_steps=250,
         simple=True,

@@ -1,8 +1,9 @@
 """The text encoder and the bidirectional teacher, by flow matching on the bank.
 
-Each step draws a window: what a caption's words look like is learned on single blocks, of which many
-fit into a step; how things move on the longer ones. They are mixed to the end: on the long ones
-alone, a few clips a step, the words for colours are forgotten within a thousand steps.
+Each step sums the gradients of windows of several lengths: what a caption's words look like is
+learned on single blocks, of which many fit into a step; how things move on the longer ones. A step
+of long windows alone holds four captions, and at that noise the words for colours are forgotten
+within a thousand steps.
 """
 
 import torch
@@ -98,12 +99,6 @@ def train(plan, device, minutes):
     test_eps = torch.randn(test.shape, generator=g).to(device)
     show_noise = torch.randn((len(titles), plan.span, *test.shape[2:]), generator=g).to(device)
 
-    def draw_window():
-        """Clips of a step and their frames."""
-        shares = torch.tensor([share for share, _, _ in plan.windows])
-        _, count, frames = plan.windows[int(torch.multinomial(shares, 1))]
-        return clips_on(device, count), frames
-
     def loss_of(captioned, x0, eps, sigma, ids):
         with flow.autocast(x0):
             v = captioned.net(
@@ -111,13 +106,20 @@ def train(plan, device, minutes):
             ).float()
         return (v - (eps - x0)).square().mean()
 
-    def one_step(done):
-        count, frames = draw_window()
+    def add_gradients(count, frames):
+        """Of so many clips' windows; their loss."""
         x0, ids = bank.draw(count, frames, plan.block)
         ids = empty_share(ids, empty, 0.1)
         sigma = flow.draw_levels(count, frames, plan.block, plan.shift).to(device)
         loss = loss_of(model, x0, torch.randn_like(x0), sigma, ids)
-        loss.backward()
+        (loss * frames * count / latents).backward()
+        return loss.detach() * frames * count / latents
+
+    windows = [(clips_on(device, count), frames) for count, frames in plan.windows]
+    latents = sum(count * frames for count, frames in windows)
+
+    def one_step(done):
+        loss = sum(add_gradients(count, frames) for count, frames in windows)
         return dict(loss=loss, norm=learner.step(ramp(done)))
 
     @torch.no_grad()
