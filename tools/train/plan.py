@@ -55,7 +55,7 @@ PLANS = {
         "demo-deep",
         layers=7,
         bank_clips=275,
-        trajectories=96,
+        trajectories=128,
         teacher_steps=3200,
         start_steps=400,
         distil_steps=250,

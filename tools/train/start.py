@@ -2,8 +2,8 @@
 roll-out.
 
 Clean blocks go through the clean pass; then one window (rolling, or a single block) predicts the
-flow. Half of the steps on the teacher's trajectories, half on clips of the bank. See distil.py for
-what follows.
+flow. Most steps are on the teacher's trajectories, which follow captions as its guidance does; the
+others on clips of the bank, which move as the world does. See distil.py for what follows.
 """
 
 import torch
@@ -21,6 +21,7 @@ from .tokens import Tokenizer
 from .trajectories import Trajectories
 
 BATCH = 8
+TRAJECTORY_SHARE = 0.75
 
 
 class Regression:
@@ -32,7 +33,7 @@ class Regression:
 
     def draw(self, count):
         """x0, noisy(level) and ids of whole clips."""
-        if torch.rand(()) < 0.5:
+        if torch.rand(()) < TRAJECTORY_SHARE:
             x0, at_level, ids = self.trajectories.draw(count)
             return x0, lambda level: at_level[:, level], ids
         frames = self.plan.bank_frames // self.plan.block * self.plan.block
@@ -114,7 +115,7 @@ class Viewer:
 
 def train(plan, device, minutes):
     dit, text_encoder = load_teacher(plan, device)
-    learner = Learner(dit, 3e-4, 0.004, average=0.99, device=device)
+    learner = Learner(dit, 3e-4, 0.003, average=0.99, device=device)
     job = run.Run(
         plan,
         "start",
