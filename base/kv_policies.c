@@ -76,6 +76,8 @@ static const struct kv_key_bounds bounds[] = {
     WHOLE(FORCING_KV, chunks_per_frame, 6, 1, 64),
     REAL(FORCING_KV, retention, 0.33, 0, 1),
     WHOLE(FORCING_KV, first_split_block, 2, 1, 4),
+    REAL(LOL, jitter, 0.8, 0, 0.99),
+    WHOLE(LOL, jitter_seed, 0, 0, 65535),
     WHOLE(USUAL, renew_sink, 0, 0, 1),
 };
 

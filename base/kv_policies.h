@@ -37,7 +37,8 @@ enum window_kind {
     POLICY(MEMROPE, memrope, "memrope", false, false)                                              \
     POLICY(RELAX_FORCING, relax_forcing, "relax-forcing", false, false)                            \
     POLICY(ECHO_FORCING, echo_forcing, "echo-forcing", false, false)                               \
-    POLICY(FORCING_KV, forcing_kv, "forcing-kv", false, true)
+    POLICY(FORCING_KV, forcing_kv, "forcing-kv", false, true)                                      \
+    POLICY(LOL, lol, "lol", true, false)
 
 enum kv_rule {
     KV_USUAL,
@@ -77,6 +78,8 @@ enum kv_rule {
     KEY(chunks_per_frame)                                                                          \
     KEY(retention)                                                                                 \
     KEY(first_split_block)                                                                         \
+    KEY(jitter)                                                                                    \
+    KEY(jitter_seed)                                                                               \
     KEY(renew_sink)
 
 enum kv_key {

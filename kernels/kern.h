@@ -124,12 +124,20 @@ struct kern_linear_norm {
  * column. Rows stand in the order frame, row, column.
  * x, out: [frames*h*w, heads*head_dim] act; out may be x
  * time: [frames, ct, 2], row: [h, cr, 2], col: [w, cc, 2], each (cos, sin) F32;
- * ct + cr + cc = head_dim/2: first ct pairs by frame, then row, then column */
+ * ct + cr + cc = head_dim/2: first ct pairs by frame, then row, then column.
+ * time may be [frames, heads, ct, 2]: each head by angles of its own */
 struct kern_rope {
     const struct tensor *x, *time, *row, *col;
     struct tensor *out;
     int heads;
 };
+
+/* Of a table of angles: pairs of a head. Of time: 1, or heads that have their own. */
+static inline int64_t kern_rope_pairs(const struct tensor *t) { return t->dim[t->ndim - 2]; }
+static inline int64_t kern_rope_heads(const struct tensor *t)
+{
+    return t->ndim > 3 ? t->dim[1] : 1;
+}
 
 /* Queries, keys and values of self attention from one x:
  *   k.out = rmsnorm(x k.w^T + k.bias, k.norm)     v.out = x v.w^T + v.bias

@@ -116,17 +116,22 @@ static bool is_angles(const struct tensor *t)
     return is_f32(t) && t->ndim == 3 && t->dim[2] == 2;
 }
 
+static bool is_angles_of_heads(const struct tensor *t, int heads)
+{
+    return is_f32(t) && t->ndim == 4 && t->dim[1] == heads && t->dim[3] == 2;
+}
+
 status kern_check_rope(const struct kern_rope *a)
 {
     NEED("rope", is_act(a->x) && a->x->ndim == 2, a->x);
     NEED("rope", a->out->dtype == a->x->dtype && tensor_same_shape(a->x, a->out), a->out);
-    NEED("rope", is_angles(a->time), a->time);
+    NEED("rope", is_angles(a->time) || is_angles_of_heads(a->time, a->heads), a->time);
     NEED("rope", is_angles(a->row), a->row);
     NEED("rope", is_angles(a->col), a->col);
     NEED("rope", a->x->dim[0] == a->time->dim[0] * a->row->dim[0] * a->col->dim[0], a->x);
     NEED("rope", a->heads > 0 && a->x->dim[1] % a->heads == 0, a->x);
-    NEED("rope", 2 * (a->time->dim[1] + a->row->dim[1] + a->col->dim[1]) * a->heads == a->x->dim[1],
-         a->x);
+    int64_t const pairs = kern_rope_pairs(a->time) + a->row->dim[1] + a->col->dim[1];
+    NEED("rope", 2 * pairs * a->heads == a->x->dim[1], a->x);
     return ST_OK;
 }
 

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from reference import text, transformer, vae
+from reference.jitter import head_bases
 from reference.schedule import make_schedule
 from reference.window import Clip, Policy, run_blocks, run_rolling
 
@@ -25,9 +26,15 @@ def compute_rolling(case, model, inputs, dtype):
     weights = {name: t.to(dtype) for name, t in weights.items()}
     schedule = make_schedule(case["steps"], case["warp"], case["timestep_shift"])
     policy = Policy(case.get("window", "rolling"), case["frames_per_block"],
-                    case["attention_frames"], case["sink_blocks"])
-    noise = inputs["noise"].to(dtype)
-    clip = Clip(weights, shape, inputs["prompt_embeds"].to(dtype), *noise.shape[2:])
+                    case["attention_frames"], case["sink_blocks"],
+                    case.get("keep_sink_on_switch", True))
+    noise = inputs["noise"][:case["latent_frames"]].to(dtype)
+    bases = [transformer.ROPE_BASE]
+    if case.get("policy") == "lol":
+        bases = head_bases(shape.heads, case["jitter"], case["jitter_seed"])
+    clip = Clip(weights, shape, inputs["prompt_embeds"].to(dtype), *noise.shape[2:], bases)
+    switches = {s["from_frame"]: inputs[s["prompt_embeds"]].to(dtype)
+                for s in case.get("prompt_switches", [])}
     out = {"timesteps": schedule.timesteps, "sigmas": schedule.sigmas}
 
     def renoise(block, level):
@@ -37,7 +44,7 @@ def compute_rolling(case, model, inputs, dtype):
         out.update({f"window/{step}/{what}": t for what, t in tensors.items()})
 
     if policy.window == "block":
-        out["latents"] = run_blocks(clip, schedule, policy, noise, renoise)
+        out["latents"] = run_blocks(clip, schedule, policy, noise, renoise, switches)
     else:
         out["latents"] = run_rolling(clip, schedule, policy, noise, renoise, tap)
     return out
@@ -66,8 +73,9 @@ COMPUTE = {"rolling": compute_rolling, "vae": compute_vae, "text": compute_text}
 def compute_case(folder, dtype):
     """(expected, computed) tensors by name."""
     case = json.loads((folder / "case.json").read_text())
-    inputs = load_file(folder / "inputs.safetensors")
-    computed = COMPUTE[case["kind"]](case, folder / "model", inputs, dtype)
+    of = folder.parent / case.get("shares", folder.name)
+    inputs = load_file(of / "inputs.safetensors")
+    computed = COMPUTE[case["kind"]](case, of / "model", inputs, dtype)
     return load_file(folder / "expected.safetensors"), computed
 
 

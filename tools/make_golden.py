@@ -50,6 +50,19 @@ ROLLING = {
     "block-21": (model(48, 2, layers=2), clip(10, 4, 6, steps=FOUR_LEVELS, window="block",
                                               sink_blocks=0)),
 }
+# Other runs of a case's weights and of what its inputs begin with: they expect latents alone.
+SWITCH = "longlive-switch-relative"
+SHARED = {
+    "lol": ("block-21", 21, dict(policy="lol", attention_frames=12, sink_blocks=1, jitter=0.8,
+                                 jitter_seed=0)),
+    "switch-absolute": (SWITCH, 18, dict(positions="absolute", prompt_switches=[
+        dict(frame=6, from_frame=6, prompt_embeds="prompt_embeds/1"),
+        dict(frame=15, from_frame=15, prompt_embeds="prompt_embeds")])),
+    "switch-new-sink": (SWITCH, 18, dict(positions="absolute", keep_sink_on_switch=False,
+                                         prompt_switches=[dict(
+                                             frame=15, from_frame=15,
+                                             prompt_embeds="prompt_embeds/1")])),
+}
 VAE = {"vae-odd": (4, 4, 5, 3)}  # base width, latent frames, height, width
 STORE = {"f32": torch.float32, "bf16": torch.bfloat16}
 
@@ -94,6 +107,19 @@ def make_rolling(folder, g, m, case, show):
     save_file(stored, folder / "expected.safetensors")
 
 
+def make_shared(folder, g, of, frames, changes):
+    del g  # nothing is drawn
+    base = folder.parent / of
+    case = json.loads((base / "case.json").read_text())
+    case.update(changes, shares=of, latent_frames=frames)
+    case.pop("source", None)
+    write_json(folder / "case.json", case)
+    inputs = load_file(base / "inputs.safetensors")
+    computed = compute_rolling(case, base / "model", inputs, torch.float64)
+    save_file({"latents": computed["latents"].float().contiguous()},
+              folder / "expected.safetensors")
+
+
 def make_vae(folder, g, base, frames, height, width):
     case = dict(kind="vae", dim=base, latent_frames=frames, latent_height=height,
                 latent_width=width)
@@ -112,6 +138,7 @@ def make_vae(folder, g, base, frames, height, width):
 
 CASES = {name: (make_rolling, m, *c) for name, (m, c) in ROLLING.items()}
 CASES.update({name: (make_vae, *v) for name, v in VAE.items()})
+CASES.update({name: (make_shared, *v) for name, v in SHARED.items()})
 
 
 def main():
@@ -127,7 +154,7 @@ def main():
     for name in options.case or CASES:
         make, *entry = CASES[name]
         folder = options.out / name
-        (folder / "model").mkdir(parents=True, exist_ok=True)
+        (folder if make is make_shared else folder / "model").mkdir(parents=True, exist_ok=True)
         g = torch.Generator().manual_seed(zlib.crc32(name.encode()))
         with torch.inference_mode():
             make(folder, g, *entry)

@@ -42,6 +42,27 @@ static double tolerance_of(const struct verify_options *o, bool by_line, bool on
     return o->precision == DT_F32 ? 1e-4 : 2e-2;
 }
 
+/* What was found; most: 0 while nothing has been judged by a bound. */
+struct verdict {
+    int bad;
+    double least, most; /* bounds */
+};
+
+static void note_bound(struct verdict *v, double bound)
+{
+    if (v->most == 0 || bound < v->least) v->least = bound;
+    if (bound > v->most) v->most = bound;
+}
+
+/* "2e-05", or "2e-05 to 0.0001, each by its own" */
+static const char *bounds_text(const struct verdict *v, char buf[64])
+{
+    int const n = snprintf(buf, 64, "%g", v->least);
+
+    if (v->most > v->least) snprintf(buf + n, 64 - (size_t)n, " to %g, each by its own", v->most);
+    return buf;
+}
+
 static void drop_computed(struct verify_set *s)
 {
     for (int i = 0; i < s->count; i++) {
@@ -59,16 +80,18 @@ static const struct verify_tensor *find_computed(const struct verify_case *c, co
     return NULL;
 }
 
-/* One line of the result. *ok: within the tolerance, every element finite. */
-static status compare_tensor(struct verify_case *c, int i, const char *what, bool *ok)
+/* One line of the result: bad unless within the tolerance, every element finite. */
+static status compare_tensor(struct verify_case *c, int i, const char *what, struct verdict *v)
 {
     const struct weight_info *const info = weights_at(c->expected, i);
     const struct verify_tensor *const got = find_computed(c, info->name);
     int64_t const n = tensor_count(&info->t);
+    double const bound = tolerance_of(&c->o, c->by_line, c->one_by_one);
     double max = 0, error = 0, norm = 0;
     const void *data;
 
-    *ok = false;
+    v->bad++;
+    note_bound(v, bound);
     if (!got || !tensor_same_shape(&got->t, &info->t)) {
         char shape[SHAPE_TEXT];
         printf("%s %s %s not computed\n", what, info->name, tensor_shape(&info->t, shape));
@@ -84,20 +107,17 @@ static status compare_tensor(struct verify_case *c, int i, const char *what, boo
         norm += b * b;
     }
     double const rel = norm > 0 ? sqrt(error / norm) : sqrt(error);
-    *ok = rel <= tolerance_of(&c->o, c->by_line, c->one_by_one);
-    printf("%s %s %.3e %.3e%s\n", what, info->name, max, rel, *ok ? "" : "  OVER");
+    v->bad -= rel <= bound;
+    printf("%s %s %.3e %.3e%s\n", what, info->name, max, rel, rel <= bound ? "" : "  OVER");
     return ST_OK;
 }
 
-static status compare_all(struct verify_case *c, const char *what, int *bad)
+static status compare_all(struct verify_case *c, const char *what, struct verdict *v)
 {
-    *bad += c->mismatches;
+    v->bad += c->mismatches;
     c->mismatches = 0;
-    for (int i = 0; c->expected && i < weights_count(c->expected); i++) {
-        bool ok;
-        TRY(compare_tensor(c, i, what, &ok));
-        *bad += !ok;
-    }
+    for (int i = 0; c->expected && i < weights_count(c->expected); i++)
+        TRY(compare_tensor(c, i, what, v));
     return ST_OK;
 }
 
@@ -126,7 +146,8 @@ static int is_weights(const struct dirent *e)
     return dot && (!strcmp(dot, ".safetensors") || !strcmp(dot, ".pt") || !strcmp(dot, ".gguf"));
 }
 
-static status run_weights(struct verify_case *c, const char *what, const char *file, int *bad)
+static status run_weights(struct verify_case *c, const char *what, const char *file,
+                          struct verdict *v)
 {
     char *const name = str_format("%s[%s]", what, file);
     status st = ST_OK;
@@ -134,16 +155,16 @@ static status run_weights(struct verify_case *c, const char *what, const char *f
     if (!name) return fail(ST_NOMEM, "%s: no memory for its name", c->dir);
     drop_computed(&c->computed);
     TRY_OUT(verify_rolling(c, file, name));
-    if (c->o.world->rank == 0) TRY_OUT(compare_all(c, name, bad));
+    if (c->o.world->rank == 0) TRY_OUT(compare_all(c, name, v));
 out:
     free(name);
     return st;
 }
 
 /* A rolling case may hold the same weights in several forms: each must give the clip. */
-static status run_rolling(struct verify_case *c, const char *what, int *bad)
+static status run_rolling(struct verify_case *c, const char *what, struct verdict *v)
 {
-    char *const dir = path_join(c->dir, "model");
+    char *const dir = verify_model(c, "");
     struct dirent **files = NULL;
     int const count = dir ? scandir(dir, &files, is_weights, alphasort) : 0;
     int models = 0;
@@ -153,7 +174,7 @@ static status run_rolling(struct verify_case *c, const char *what, int *bad)
     for (int i = 0; i < count; i++) {
         bool const model = !verify_is_lora(c, files[i]->d_name);
         models += model;
-        if (st == ST_OK && model) st = run_weights(c, what, files[i]->d_name, bad);
+        if (st == ST_OK && model) st = run_weights(c, what, files[i]->d_name, v);
         free(files[i]);
     }
     if (st == ST_OK && !models)
@@ -163,7 +184,7 @@ static status run_rolling(struct verify_case *c, const char *what, int *bad)
     return st;
 }
 
-static status run_kind(struct verify_case *c, const char *what, int *bad)
+static status run_kind(struct verify_case *c, const char *what, struct verdict *v)
 {
     static const struct {
         const char *name;
@@ -191,7 +212,7 @@ static status run_kind(struct verify_case *c, const char *what, int *bad)
                     c->inputs ? "expected" : "inputs");
     if (kind && !strcmp(kind, "rolling")) {
         TRY(check_expected(c, "latents"));
-        return run_rolling(c, what, bad);
+        return run_rolling(c, what, v);
     }
     for (int i = 0; kind && i < COUNT_OF(kinds); i++)
         if (!strcmp(kind, kinds[i].name)) {
@@ -199,19 +220,40 @@ static status run_kind(struct verify_case *c, const char *what, int *bad)
             TRY(verify_keys(c, kinds[i].keys, COUNT_OF(kinds[i].keys)));
             if (kinds[i].about) TRY(check_expected(c, kinds[i].about));
             TRY(kinds[i].run(c));
-            return compare_all(c, what, bad);
+            return compare_all(c, what, v);
         }
     return fail(ST_FORMAT, "%s/case.json: kind: rolling, vae, text, ema or tokenizer is expected",
                 c->dir);
 }
 
+/* The folder beside the case that it shares a model with. */
+static status find_shared(struct verify_case *c)
+{
+    const struct json_node *const n = json_tree_member(c->json, "shares");
+    const char *const name = n ? json_tree_text(n) : NULL;
+
+    if (!n) return ST_OK;
+    if (!name || !name[0] || name[0] == '.' || strchr(name, '/'))
+        return fail(ST_FORMAT, "%s/case.json: shares: the name of a case beside it is expected",
+                    c->dir);
+    c->shared = str_format("%s/../%s", c->dir, name);
+    return c->shared ? ST_OK : fail(ST_NOMEM, "%s: no memory for its name", c->dir);
+}
+
+/* *to stays NULL where there is none. */
+static status open_tensors(struct weights **to, const char *dir, const char *name)
+{
+    char *const file = path_join(dir, name);
+    status st = ST_OK;
+
+    if (!file) return fail(ST_NOMEM, "%s: no memory for its name", dir);
+    if (path_exists(file)) st = weights_open(to, file, NULL);
+    free(file);
+    return st;
+}
+
 static status open_case(struct verify_case *c)
 {
-    struct {
-        struct weights **to;
-        const char *name;
-    } const files[] = { { &c->inputs, "inputs.safetensors" },
-                        { &c->expected, "expected.safetensors" } };
     char *const path = path_join(c->dir, "case.json");
     char *text = NULL;
     size_t len;
@@ -220,32 +262,31 @@ static status open_case(struct verify_case *c)
     if (!path) return fail(ST_NOMEM, "%s: no memory for its name", c->dir);
     TRY_OUT(file_read(path, CASE_BYTES, &text, &len));
     TRY_OUT(json_tree_read(&c->json, text, len, path));
-    for (int i = 0; i < COUNT_OF(files); i++) {
-        char *const file = path_join(c->dir, files[i].name);
-        if (!file) st = fail(ST_NOMEM, "%s: no memory for its name", c->dir);
-        else if (path_exists(file)) st = weights_open(files[i].to, file, NULL);
-        free(file);
-        if (st != ST_OK) goto out;
-    }
+    TRY_OUT(find_shared(c));
+    TRY_OUT(open_tensors(&c->expected, c->dir, "expected.safetensors"));
+    TRY_OUT(open_tensors(&c->inputs, c->dir, "inputs.safetensors"));
+    if (!c->inputs && c->shared) TRY_OUT(open_tensors(&c->inputs, c->shared, "inputs.safetensors"));
 out:
     free(text);
     free(path);
     return st;
 }
 
-static status run_case(const char *dir, const struct verify_options *o, const char *out, int *bad)
+static status run_case(const char *dir, const struct verify_options *o, const char *out,
+                       struct verdict *v)
 {
     struct verify_case c = { .dir = dir, .o = *o };
     const char *const slash = strrchr(dir, '/');
     status st = ST_OK;
 
     TRY_OUT(open_case(&c));
-    TRY_OUT(run_kind(&c, slash && slash[1] ? slash + 1 : dir, bad));
+    TRY_OUT(run_kind(&c, slash && slash[1] ? slash + 1 : dir, v));
     if (out && o->world->rank == 0) TRY_OUT(write_computed(&c, out));
 out:
     drop_computed(&c.computed);
     weights_close(&c.inputs);
     weights_close(&c.expected);
+    free(c.shared);
     json_tree_free(&c.json);
     return st;
 }
@@ -262,18 +303,20 @@ static status verify_main(struct comm *world, void *arg)
 {
     const struct verify *const v = arg;
     struct verify_options o = v->o;
-    double const most = tolerance_of(&v->o, true, false);
-    int bad = 0;
+    struct verdict found = { 0 };
+    char bounds[64];
 
     log_set_rank(world->size > 1 ? world->rank : -1);
     o.world = world;
     o.device = world_device(world, v->devices);
     o.threads = o.threads > world->size ? o.threads / world->size : 1;
-    for (int i = 0; i < v->count; i++) TRY(run_case(v->cases[i], &o, v->out, &bad));
+    for (int i = 0; i < v->count; i++) TRY(run_case(v->cases[i], &o, v->out, &found));
     if (world->rank == 0 && fflush(stdout)) return fail(ST_IO, "verify: cannot print the results");
-    if (bad) return fail(ST_MISMATCH, "%d results are off by more than %g", bad, most);
+    if (found.bad)
+        return fail(ST_MISMATCH, "%d results are off by more than %s", found.bad,
+                    bounds_text(&found, bounds));
     TRY(comm_agree(world, ST_OK));
-    log_info("verify: all within %g", most);
+    if (world->rank == 0) log_info("verify: all within %s", bounds_text(&found, bounds));
     return ST_OK;
 }
 

@@ -29,6 +29,8 @@ struct verify_set {
 /* One folder with case.json, model/, inputs and expected tensors. */
 struct verify_case {
     const char *dir;
+    char
+        *shared; /* folder of the case that lends its model, and inputs where this has none; NULL */
     struct json_node *json;
     struct weights *inputs, *expected; /* NULL where the kind has none */
     struct verify_options o;
@@ -43,7 +45,8 @@ status verify_int(const struct verify_case *c, const char *key, int min, int max
                   int *out) MUST_USE;
 
 /* An input as host floats, malloc'ed; caller frees. ST_FORMAT unless it is there
- * with exactly this shape (dimensions of 1 in front do not count). */
+ * with exactly this shape (dimensions of 1 in front do not count); of another case's inputs the
+ * first frames are taken. */
 status verify_input(struct verify_case *c, const char *name, int ndim, const int64_t *dim,
                     float **out) MUST_USE;
 
@@ -54,7 +57,8 @@ status verify_input_shape(struct verify_case *c, const char *name, struct tensor
 status verify_add(struct verify_case *c, const char *name, int ndim, const int64_t *dim,
                   float **out) MUST_USE;
 
-/* Path of a file in model/, malloc'ed; caller frees. NULL when out of memory. */
+/* Path of a file in model/, the case's own or the one it shares, malloc'ed; caller frees. NULL when
+ * out of memory. */
 char *verify_model(const struct verify_case *c, const char *name);
 
 /* [all] What every rank has computed, together on rank 0. Each element is computed by

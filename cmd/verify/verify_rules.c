@@ -36,6 +36,7 @@ status verify_read_schedule(struct verify_case *c, struct schedule *out)
 /* What a rolling case may say; a key that is none of these nor its policy's is refused. */
 static const char *const case_keys[] = {
     "kind",
+    "shares",
     "window",
     "policy",
     "steps",

@@ -46,28 +46,7 @@ static const struct field change_fields[] = { ROWS(false, KV_RULE_CHOICES) };
 const struct field_table window_table = { "window", card_fields, COUNT_OF(card_fields) };
 static const struct field_table change_table = { "window", change_fields, COUNT_OF(change_fields) };
 
-/* Published policies that are not done, and why: docs/policies.md. */
-static const struct {
-    const char *name, *why;
-} left_out[] = {
-    { "lol", "its jitter is drawn at random, and the draws are not published" },
-};
-
-static status refuse_left_out(const struct tree_node *n)
-{
-    const struct tree_node *const p = tree_find(n, "policy");
-
-    for (int i = 0; p && p->kind == TREE_SCALAR && i < COUNT_OF(left_out); i++)
-        if (!strcmp(p->text, left_out[i].name))
-            return tree_fail(p, "%s is not done by this version: %s", p->text, left_out[i].why);
-    return ST_OK;
-}
-
-status window_read(const struct tree_node *n, void *to)
-{
-    TRY(refuse_left_out(n));
-    return field_read(n, &window_table, to);
-}
+status window_read(const struct tree_node *n, void *to) { return field_read(n, &window_table, to); }
 
 /* ---- what must fit ---------------------------------------------------------------------- */
 
@@ -98,7 +77,7 @@ static status check_window(const struct tree_node *n, const struct card *c)
 
     if (!kv_rule_fits(c->rule, c->window))
         return tree_refuse(tree_find(n, tree_find(n, "policy") ? "policy" : "kind"),
-                           "in a rolling window: rolling-sink and ema-sink, both experimental");
+                           "in a rolling window: rolling-sink, ema-sink and lol, all experimental");
     if (usual && c->sink_frames && c->sink_frames != block)
         return refuse_key(n, "sink_frames", c->sink_frames, "0, or %d, the clip's first block",
                           block);
@@ -199,7 +178,6 @@ status window_change(const struct tree_node *n, struct card *c)
 {
     struct window_keys w = window_unsaid;
 
-    TRY(refuse_left_out(n));
     TRY(field_read(n, &change_table, &w));
     if (w.policy >= 0) take_rule(c, (enum kv_rule)w.policy);
     TRY(take_rest(n, &w, c));

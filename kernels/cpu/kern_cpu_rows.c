@@ -123,7 +123,7 @@ status cpu_channel_norm(struct kern_ctx *ctx, const struct kern_channel_norm *a)
 /* Angles [count, 2] of one row of a table, each twice, the sine negated at even places. */
 static int64_t spread_angles(const struct tensor *angles, int64_t row, float *cos, float *sin)
 {
-    int64_t const count = angles->dim[1];
+    int64_t const count = kern_rope_pairs(angles);
     const float *const cs = (const float *)angles->data + row * count * 2;
 
     for (int64_t i = 0; i < count; i++) {
@@ -134,20 +134,22 @@ static int64_t spread_angles(const struct tensor *angles, int64_t row, float *co
     return 2 * count;
 }
 
+/* Where heads have angles of their own, a head of a token is a row, and a row has one head. */
 static status rope_rows(void *arg, int64_t task, int worker)
 {
     const struct rows_call *const j = arg;
     const struct kern_rope *const a = j->a;
-    int64_t const h = a->row->dim[0], w = a->col->dim[0], head_dim = j->cols / a->heads;
-    float *const cos = j->c->scratch[worker], *const sin = cos + head_dim;
+    int64_t const h = a->row->dim[0], w = a->col->dim[0];
+    int64_t const apart = kern_rope_heads(a->time), heads = a->heads / apart;
+    float *const cos = j->c->scratch[worker], *const sin = cos + j->cols / heads;
 
     for (int64_t i = 0; i < rows_of_task(j, task); i++) {
-        int64_t const r = task * j->per_task + i;
-        struct vec_rows const row = rows_span(a->x, a->out, j->cols, r, 1);
-        int64_t n = spread_angles(a->time, r / (h * w), cos, sin);
+        int64_t const at = task * j->per_task + i, r = at / apart;
+        struct vec_rows const row = rows_span(a->x, a->out, j->cols, at, 1);
+        int64_t n = spread_angles(a->time, r / (h * w) * apart + at % apart, cos, sin);
         n += spread_angles(a->row, r / w % h, cos + n, sin + n);
         spread_angles(a->col, r % w, cos + n, sin + n);
-        j->c->vec->rope(&row, a->heads, cos, sin);
+        j->c->vec->rope(&row, heads, cos, sin);
     }
     return ST_OK;
 }
@@ -155,9 +157,9 @@ static status rope_rows(void *arg, int64_t task, int worker)
 status cpu_rope(struct kern_ctx *ctx, const struct kern_rope *a)
 {
     TRY(kern_check_rope(a));
-    int64_t const cols = a->x->dim[1];
+    int64_t const cols = a->x->dim[1], apart = kern_rope_heads(a->time);
     TRY(cpu_scratch((struct cpu_ctx *)ctx, 2 * (size_t)(cols / a->heads) * sizeof(float)));
-    return run_rows(ctx, a, a->x->dim[0], cols, rope_rows);
+    return run_rows(ctx, a, a->x->dim[0] * apart, cols / apart, rope_rows);
 }
 
 static status mul_numbers(void *arg, int64_t task, int worker)

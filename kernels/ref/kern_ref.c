@@ -103,7 +103,7 @@ static status rmsnorm_ref(struct kern_ctx *ctx, const struct kern_rmsnorm *a)
 static void rope_pairs(const struct kern_rope *a, int64_t base, int64_t first,
                        const struct tensor *angles, int64_t at)
 {
-    int64_t const count = angles->dim[1];
+    int64_t const count = kern_rope_pairs(angles);
 
     for (int64_t i = 0; i < count; i++) {
         int64_t const e = base + 2 * (first + i);
@@ -121,13 +121,14 @@ static status rope_ref(struct kern_ctx *ctx, const struct kern_rope *a)
     TRY(kern_check_rope(a));
     int64_t const rows = a->x->dim[0], dim = a->x->dim[1], head_dim = dim / a->heads;
     int64_t const h = a->row->dim[0], w = a->col->dim[0];
+    int64_t const ct = kern_rope_pairs(a->time), apart = kern_rope_heads(a->time);
 
     for (int64_t r = 0; r < rows; r++)
         for (int64_t head = 0; head < a->heads; head++) {
             int64_t const base = r * dim + head * head_dim;
-            rope_pairs(a, base, 0, a->time, r / (h * w));
-            rope_pairs(a, base, a->time->dim[1], a->row, r / w % h);
-            rope_pairs(a, base, a->time->dim[1] + a->row->dim[1], a->col, r % w);
+            rope_pairs(a, base, 0, a->time, r / (h * w) * apart + head % apart);
+            rope_pairs(a, base, ct, a->row, r / w % h);
+            rope_pairs(a, base, ct + a->row->dim[1], a->col, r % w);
         }
     return ST_OK;
 }

@@ -82,6 +82,11 @@ bool kv_policy_all_heads(const struct kv_policy *p)
     return ops->all_heads && ops->all_heads(p);
 }
 
+bool kv_policy_heads_apart(const struct kv_policy *p)
+{
+    return kv_policy_ops(p)->head_base != NULL;
+}
+
 int kv_policy_bank(const struct kv_policy *p)
 {
     const struct kv_policy_ops *const ops = kv_policy_ops(p);

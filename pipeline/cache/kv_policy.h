@@ -123,6 +123,9 @@ struct kv_policy_ops {
     /* The recache of a new prompt from `block` on. NULL: the policy has no rule for it. */
     void (*recache)(const struct kv_policy *p, int64_t block, struct kv_recache *out);
 
+    /* The base of a head's time frequencies, in all layers. NULL: all heads have the usual. */
+    double (*head_base)(const struct kv_policy *p, int head);
+
     int (*bank)(const struct kv_policy *p); /* first blocks that are kept; NULL: 1 */
     int (*kept)(const struct kv_policy *p); /* frames' worth of rows of its own; NULL: none */
     bool wide;                              /* these are computed with in F32 */
@@ -169,8 +172,9 @@ int64_t kv_policy_choice(const struct kv_policy *p, int layers, int64_t tokens);
 int64_t kv_policy_most_given(const struct kv_policy *p);
 bool kv_policy_scores(const struct kv_policy *p); /* it selects rows by score */
 bool kv_policy_all_heads(const struct kv_policy *p);
-int kv_policy_bank(const struct kv_policy *p); /* >= 1 */
-int kv_policy_kept(const struct kv_policy *p); /* frames' worth of rows */
+bool kv_policy_heads_apart(const struct kv_policy *p); /* they have a head_base each */
+int kv_policy_bank(const struct kv_policy *p);         /* >= 1 */
+int kv_policy_kept(const struct kv_policy *p);         /* frames' worth of rows */
 
 /* See the ops. pass.count is 1 where a policy is not joint. */
 void kv_window_spans(struct kv_window *out, const struct kv_policy *p, const struct kv_pass *pass);

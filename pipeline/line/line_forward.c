@@ -47,28 +47,46 @@ static int64_t position_of(const struct line *l, int stage)
     return position;
 }
 
-/* Of all keys that attention here needs, and of all own blocks. */
+/* Angles of frames from `position` on, and where the next go; heads apart: of so many from `first`
+ * on. */
+static float *list_angles(const struct line *l, float *to, int64_t position, int frames, int first,
+                          int heads)
+{
+    const struct kv_policy *const p = &l->c.policy;
+    int const pairs = (int)l->angles.dim[1];
+
+    if (!kv_policy_heads_apart(p)) {
+        rope_angles(to, pairs, position, frames);
+        return to + (int64_t)frames * pairs * 2;
+    }
+    for (int f = 0; f < frames; f++)
+        for (int h = first; h < first + heads; h++, to += (int64_t)pairs * 2)
+            rope_angles_of_base(to, pairs, kv_policy_ops(p)->head_base(p, h), position + f, 1);
+    return to;
+}
+
+/* Of all keys that attention here needs, of the heads here; and of all own blocks, of all heads. */
 status line_upload_angles(struct line *l)
 {
-    int const pairs = (int)l->angles.dim[1];
-    int64_t const frame = (int64_t)pairs * 2, reach = l->c.policy.attention_frames;
-    int64_t const keys_end = (l->attn_stages.end - l->attn_stages.first) * reach;
+    int const all = dit_shape_of(l->c.model)->heads, heads = l->attn_shape.heads;
+    int const first = heads < all ? l->c.comm->rank * heads : 0;
+    bool const apart = kv_policy_heads_apart(&l->c.policy);
+    int64_t const numbers = l->angles.dim[1] * 2, reach = l->c.policy.attention_frames;
+    int64_t const of_keys = reach * numbers * (apart ? heads : 1);
+    int64_t const of_block = l->frames * numbers * (apart ? all : 1);
+    float *own = l->host_angles + (l->attn_stages.end - l->attn_stages.first) * of_keys;
 
     TRY(line_synchronize(l)); /* the last upload has read host_angles */
 
     for (int i = l->attn_stages.first; i < l->attn_stages.end; i++) {
         const struct kv_window *const keys = &l->stage[i].keys;
-        float *to = l->host_angles + (i - l->attn_stages.first) * reach * frame;
+        float *to = l->host_angles + (i - l->attn_stages.first) * of_keys;
         if (!line_holds(l, i) || line_first_of_window(l, i) != i) continue;
-        for (int k = 0; k < keys->count; k++) {
-            rope_angles(to, pairs, keys->span[k].position, keys->span[k].frames);
-            to += keys->span[k].frames * frame;
-        }
+        for (int k = 0; k < keys->count; k++)
+            to = list_angles(l, to, keys->span[k].position, keys->span[k].frames, first, heads);
     }
-    for (int i = l->first; i < l->end; i++)
-        if (line_holds(l, i))
-            rope_angles(l->host_angles + (keys_end + (i - l->first) * l->frames) * frame, pairs,
-                        position_of(l, i), (int)l->frames);
+    for (int i = l->first; i < l->end; i++, own += of_block)
+        if (line_holds(l, i)) list_angles(l, own, position_of(l, i), (int)l->frames, 0, all);
     return l->c.ctx->backend->upload(l->c.ctx, &l->angles, l->host_angles);
 }
 

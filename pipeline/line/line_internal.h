@@ -34,7 +34,7 @@ enum { LINE_CACHE, LINE_CONTEXT, LINE_SCRATCH, LINE_WIRE, LINE_ARENAS };
 struct line_stage {
     struct tensor in, out; /* [frames, channels, h, w] F32: slices of line.in, line.out */
     struct kv_window keys; /* of its pass, and the angles of their frames, in their order: */
-    struct tensor time;    /* [A, pairs, 2]; both only of a pass's first stage here */
+    struct tensor time;    /* as kern_rope has it; both only of a pass's first stage here */
     int context;           /* index into line.context */
     int level;             /* of its block; W: at the clean stage */
     int entry;             /* of the schedule, for that */

@@ -73,19 +73,33 @@ static status layout_stages(struct line *l, struct arena *scratch, struct arena 
     return tensor_place(&l->window_v, wire, act, DIMS(window, l->attn_shape.dim));
 }
 
+/* [., pairs, 2] as angles of so many frames: of heads of their own, if these are apart. */
+static struct tensor angles_of_frames(const struct line *l, const struct tensor *t, int64_t frames)
+{
+    int64_t const heads = frames ? t->dim[0] / frames : 1;
+
+    if (!kv_policy_heads_apart(&l->c.policy)) return *t;
+    return tensor_as(t, DIMS(frames, heads, t->dim[1], 2));
+}
+
 static status layout_angles(struct line *l, struct arena *a)
 {
     const struct dit_shape *const s = dit_shape_of(l->c.model);
     struct rope_split const pairs = rope_split_of(s->dim / s->heads);
-    int64_t const reach = l->c.policy.attention_frames, keys = attn_stage_count(l) * reach;
-    int64_t const own = own_stages(l) * l->frames;
+    bool const apart = kv_policy_heads_apart(&l->c.policy);
+    int64_t const reach = l->c.policy.attention_frames, own = own_stages(l) * l->frames;
+    int64_t const rows = reach * (apart ? l->attn_shape.heads : 1);
+    int64_t const keys = attn_stage_count(l) * rows, ends = keys + own * (apart ? s->heads : 1);
 
     TRY(tensor_place(&l->row, a, DT_F32, DIMS(l->c.latent_h / 2, pairs.row, 2)));
     TRY(tensor_place(&l->col, a, DT_F32, DIMS(l->c.latent_w / 2, pairs.col, 2)));
-    TRY(tensor_place(&l->angles, a, DT_F32, DIMS(keys + own, pairs.time, 2)));
-    for (int i = l->attn_stages.first; i < l->attn_stages.end; i++)
-        l->stage[i].time = tensor_slice(&l->angles, (i - l->attn_stages.first) * reach, reach);
-    l->at = tensor_slice(&l->angles, keys, own);
+    TRY(tensor_place(&l->angles, a, DT_F32, DIMS(ends, pairs.time, 2)));
+    for (int i = l->attn_stages.first; i < l->attn_stages.end; i++) {
+        struct tensor const t = tensor_slice(&l->angles, (i - l->attn_stages.first) * rows, rows);
+        l->stage[i].time = angles_of_frames(l, &t, reach);
+    }
+    struct tensor const at = tensor_slice(&l->angles, keys, ends - keys);
+    l->at = angles_of_frames(l, &at, own);
     return ST_OK;
 }
 

@@ -36,6 +36,7 @@ adaptive attention_frames: 12, sink_frames: 3, policy: memrope, adaptive: 1
 relax-forcing attention_frames: 7, sink_frames: 2, policy: relax-forcing, reservoir_frames: 12
 echo-forcing attention_frames: 12, sink_frames: 3, policy: echo-forcing, history_frames: 9, calibration_frames: 9
 forcing-kv attention_frames: 6, sink_frames: 1, policy: forcing-kv, static_heads: [[], [1]]
+lol attention_frames: 9, sink_frames: 3, policy: lol
 TABLE
 # A window without a policy, with a recache at block 4 of 6.
 while read -r name window; do
@@ -52,7 +53,7 @@ jobs=$(printf '%s.yaml ' $names)
 for ranks in 1 3 5; do
     rm -rf out
     # shellcheck disable=SC2086 # the same
-    expect 0 'render: 13 clips made' render $jobs --ranks $ranks --ranks-per-line $ranks
+    expect 0 'render: 14 clips made' render $jobs --ranks $ranks --ranks-per-line $ranks
     for name in $names; do
         [ $ranks -gt 1 ] || cp "out/$name/l.safetensors" "$name.1"
         cmp -s "$name.1" "out/$name/l.safetensors" || wrong "$name: other bits on $ranks ranks"
@@ -122,6 +123,7 @@ done <<'TABLE'
 21 ema-sink kind: block, attention_frames: 9, sink_frames: 3, policy: ema-sink
 24 rolling-sink kind: block, attention_frames: 21, sink_frames: 0, policy: rolling-sink
 9 infinity-rope kind: block, attention_frames: 6, sink_frames: 1, policy: infinity-rope
+15 lol kind: block, attention_frames: 12, sink_frames: 3, policy: lol
 21 memrope kind: block, attention_frames: 12, sink_frames: 3, policy: memrope
 123 relax-forcing kind: block, attention_frames: 7, sink_frames: 2, policy: relax-forcing
 10 forcing-kv kind: block, attention_frames: 6, sink_frames: 1, policy: forcing-kv, static_heads: [[], [1]]

@@ -55,7 +55,7 @@ for case in framewise-1-step:5 framewise-image:5 causvid-continue:4; do
 done
 
 # Every policy: the same bits for any ranks, and all alike in what they attend to.
-for case in longlive-switch-relative deep-forcing-limit ema-sink rolling-sink infinity-rope memrope-adaptive relax-forcing echo-forcing forcing-kv; do
+for case in longlive-switch-relative deep-forcing-limit ema-sink rolling-sink infinity-rope memrope-adaptive relax-forcing echo-forcing forcing-kv lol; do
     for ranks in 1 2 3 4 5; do
         expect 0 --ranks $ranks --out "$tmp/$case-$ranks" tests/golden/$case
         cmp "$tmp/$case-1" "$tmp/$case-$ranks" || { echo "$case: other bits with $ranks ranks" && fail=1; }
@@ -63,6 +63,17 @@ for case in longlive-switch-relative deep-forcing-limit ema-sink rolling-sink in
 done
 expect 2 --ranks 2 --exchange heads tests/golden/deep-forcing
 grep -q 'goes by all heads of a layer' "$tmp/out" || { echo "heads are not refused" && fail=1; }
+
+# The bound that was judged by is said.
+expect 0 tests/golden/lol
+grep -q 'all within 2e-05$' "$tmp/out" || { echo "block by block: its tolerance is not said" && fail=1; }
+expect 0 tests/golden/lol tests/golden/rolling-one-block
+grep -q 'all within 2e-05 to 0.0001, each by its own$' "$tmp/out" || { echo "two tolerances are not said" && fail=1; }
+
+# A model is shared with a case beside, by its name alone.
+mkdir "$tmp/shares" && sed 's|"block-21"|"../block-21"|' tests/golden/lol/case.json >"$tmp/shares/case.json"
+expect 2 "$tmp/shares"
+grep -q 'shares: the name of a case beside it is expected' "$tmp/out" || { echo "a path to share is taken" && fail=1; }
 
 # An unknown key, and a row that was attended to elsewhere.
 cp -r tests/golden/rolling-sink "$tmp/strange" && chmod -R u+w "$tmp/strange" || exit 1

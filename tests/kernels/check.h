@@ -56,8 +56,9 @@ struct operand *input(struct check *k, enum dtype type, int ndim, const int64_t 
 struct operand *output(struct check *k, enum dtype type, int ndim, const int64_t *dim);
 struct operand *in_place(struct check *k, enum dtype type, int ndim, const int64_t *dim);
 
-/* Angles of rope: [rows, pairs, 2] F32, cosines and sines. */
+/* Angles of rope: [rows, pairs, 2] F32, cosines and sines; of frames, where heads have their own. */
 struct operand *angles(struct check *k, int64_t rows, int64_t pairs);
+struct operand *angles_of_heads(struct check *k, int64_t frames, int64_t heads, int64_t pairs);
 
 /* Other content for an input or in_place operand, before any call. */
 void refill(struct check *k, struct operand *o, const struct tensor *content);

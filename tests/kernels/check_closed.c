@@ -107,11 +107,13 @@ static long double complex rotation_of(const struct kern_rope *a, int64_t row, i
     const struct tensor *const table[] = { a->time, a->row, a->col };
     int64_t const h = a->row->dim[0], w = a->col->dim[0];
     int64_t const place[] = { row / w / h, row / w % h, row % w };
-    int64_t p = pair % (a->x->dim[1] / 2 / a->heads);
+    int64_t const pairs = a->x->dim[1] / 2 / a->heads, apart = kern_rope_heads(a->time);
+    int64_t p = pair % pairs;
     int part = 0;
 
-    for (; part < 2 && p >= table[part]->dim[1]; part++) p -= table[part]->dim[1];
-    int64_t const angle = 2 * (place[part] * table[part]->dim[1] + p);
+    for (; part < 2 && p >= kern_rope_pairs(table[part]); part++) p -= kern_rope_pairs(table[part]);
+    int64_t const at = part ? place[part] : place[0] * apart + pair / pairs % apart;
+    int64_t const angle = 2 * (at * kern_rope_pairs(table[part]) + p);
     return get_value(table[part], angle) +
            get_value(table[part], angle + 1) * (long double complex)I;
 }

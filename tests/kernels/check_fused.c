@@ -197,6 +197,7 @@ void check_linear_norm(struct check *k)
 struct qkv_case {
     int64_t frames, h, w, heads, ct, cr, cc, k;
     bool bias, queries, low_precision;
+    bool apart; /* heads have angles of their own */
 };
 
 struct qkv_operands {
@@ -282,7 +283,8 @@ static struct qkv_operands qkv_operands(struct check *k, const struct qkv_case *
         if (i < 2) o.norm[i] = input(k, DT_F32, DIMS(dim));
         if (i || t->queries) o.out[i] = output(k, k->act, DIMS(rows, dim));
     }
-    o.time = angles(k, t->frames, t->ct);
+    o.time =
+        t->apart ? angles_of_heads(k, t->frames, t->heads, t->ct) : angles(k, t->frames, t->ct);
     o.row = angles(k, t->h, t->cr);
     o.col = angles(k, t->w, t->cc);
     return o;
@@ -290,10 +292,11 @@ static struct qkv_operands qkv_operands(struct check *k, const struct qkv_case *
 
 static void qkv_one(struct check *k, const struct qkv_case *t)
 {
-    case_begin(k, "%lld x %lld x %lld, k %lld, %lld heads of %lld%s%s%s", (long long)t->frames,
+    case_begin(k, "%lld x %lld x %lld, k %lld, %lld heads of %lld%s%s%s%s", (long long)t->frames,
                (long long)t->h, (long long)t->w, (long long)t->k, (long long)t->heads,
-               (long long)(2 * (t->ct + t->cr + t->cc)), t->bias ? ", bias" : "",
-               t->queries ? "" : ", no queries", t->low_precision ? ", low_precision" : "");
+               (long long)(2 * (t->ct + t->cr + t->cc)), t->apart ? " apart" : "",
+               t->bias ? ", bias" : "", t->queries ? "" : ", no queries",
+               t->low_precision ? ", low_precision" : "");
     struct qkv_operands o = qkv_operands(k, t);
     qkv_tolerance(k, &o, 1e-6f);
     for (int s = 0; s < SIDES; s++) {
@@ -320,20 +323,23 @@ static void qkv_one(struct check *k, const struct qkv_case *t)
 void check_qkv(struct check *k)
 {
     static const struct qkv_case table[] = {
-        { 1, 1, 1, 1, 1, 0, 0, 4, true, true, false },
-        { 3, 2, 3, 2, 2, 1, 1, 16, true, true, false },
-        { 0, 2, 2, 1, 2, 1, 1, 8, true, true, false },
-        { 2, 1, 5, 3, 1, 1, 1, 7, false, true, false },
-        { 1, 3, 1, 2, 0, 2, 2, 8, true, false, false },
-        { 3, 2, 3, 2, 2, 1, 1, 32, true, true, true },
-        { 1, 2, 3, 2, 1, 1, 1, 32, true, true, true },
-        { 3, 2, 3, 12, 22, 21, 21, 1536, true, true, false },
-        { 6, 2, 2, 12, 22, 21, 21, 1536, true, false, false },
-        { 2, 2, 2, 12, 22, 21, 21, 1536, true, true, true },
-        { 2, 2, 2, 12, 22, 21, 21, 1536, true, false, true },
+        { 1, 1, 1, 1, 1, 0, 0, 4, true, true, false, false },
+        { 3, 2, 3, 2, 2, 1, 1, 16, true, true, false, false },
+        { 0, 2, 2, 1, 2, 1, 1, 8, true, true, false, false },
+        { 2, 1, 5, 3, 1, 1, 1, 7, false, true, false, false },
+        { 1, 3, 1, 2, 0, 2, 2, 8, true, false, false, false },
+        { 3, 2, 3, 2, 2, 1, 1, 32, true, true, true, false },
+        { 1, 2, 3, 2, 1, 1, 1, 32, true, true, true, false },
+        { 3, 2, 3, 2, 2, 1, 1, 16, true, true, false, true },
+        { 3, 2, 3, 4, 2, 1, 1, 32, true, true, true, true },
+        { 3, 2, 3, 12, 22, 21, 21, 1536, true, true, false, false },
+        { 6, 2, 2, 12, 22, 21, 21, 1536, true, false, false, false },
+        { 2, 2, 2, 12, 22, 21, 21, 1536, true, true, true, false },
+        { 2, 2, 2, 12, 22, 21, 21, 1536, true, false, true, false },
+        { 2, 2, 2, 12, 22, 21, 21, 1536, true, true, true, true },
     };
 
-    for (int i = 0; i < (k->small ? 7 : COUNT_OF(table)); i++) {
+    for (int i = 0; i < (k->small ? 9 : COUNT_OF(table)); i++) {
         const struct qkv_case *const t = &table[i];
         int64_t const rows = t->frames * t->h * t->w;
         int64_t const dim = t->heads * 2 * (t->ct + t->cr + t->cc);

@@ -155,9 +155,9 @@ void check_rmsnorm(struct check *k)
         }
 }
 
-struct operand *angles(struct check *k, int64_t rows, int64_t pairs)
+/* Numbers made into cosines and sines. */
+static struct operand *turned(struct check *k, struct operand *o)
 {
-    struct operand *const o = input(k, DT_F32, DIMS(rows, pairs, 2));
     struct tensor t = values(o);
 
     for (int64_t i = 0; i + 1 < tensor_count(&t); i += 2) {
@@ -168,6 +168,16 @@ struct operand *angles(struct check *k, int64_t rows, int64_t pairs)
     refill(k, o, &t);
     free(t.data);
     return o;
+}
+
+struct operand *angles(struct check *k, int64_t rows, int64_t pairs)
+{
+    return turned(k, input(k, DT_F32, DIMS(rows, pairs, 2)));
+}
+
+struct operand *angles_of_heads(struct check *k, int64_t frames, int64_t heads, int64_t pairs)
+{
+    return turned(k, input(k, DT_F32, DIMS(frames, heads, pairs, 2)));
 }
 
 /* Two products and a sum: three roundings, none larger than u of the products. */
@@ -185,26 +195,32 @@ void check_rope(struct check *k)
 {
     static const struct {
         int64_t frames, h, w, heads, ct, cr, cc;
+        bool apart; /* heads have angles of their own */
     } table[] = {
-        { 1, 1, 1, 1, 1, 0, 0 },    { 3, 2, 3, 2, 12, 10, 10 }, { 0, 2, 2, 1, 2, 1, 1 },
-        { 2, 1, 5, 3, 1, 1, 1 },    { 1, 3, 1, 2, 0, 2, 1 },    { 3, 5, 7, 12, 22, 21, 21 },
-        { 3, 4, 6, 2, 12, 10, 10 },
+        { 1, 1, 1, 1, 1, 0, 0, false },     { 3, 2, 3, 2, 12, 10, 10, false },
+        { 0, 2, 2, 1, 2, 1, 1, false },     { 2, 1, 5, 3, 1, 1, 1, false },
+        { 1, 3, 1, 2, 0, 2, 1, false },     { 3, 2, 3, 3, 12, 10, 10, true },
+        { 2, 1, 5, 3, 1, 1, 1, true },      { 1, 2, 2, 2, 0, 2, 2, true },
+        { 3, 5, 7, 12, 22, 21, 21, false }, { 3, 4, 6, 2, 12, 10, 10, false },
+        { 3, 5, 7, 12, 22, 21, 21, true },
     };
 
-    for (int i = 0; i < 2 * cases(k, 5, COUNT_OF(table)); i++) {
+    for (int i = 0; i < 2 * cases(k, 8, COUNT_OF(table)); i++) {
         int64_t const frames = table[i / 2].frames, h = table[i / 2].h, w = table[i / 2].w;
         int const heads = (int)table[i / 2].heads;
         int64_t const ct = table[i / 2].ct, cr = table[i / 2].cr, cc = table[i / 2].cc;
         int64_t const rows = frames * h * w, dim = heads * 2 * (ct + cr + cc);
-        bool const same = i % 2;
+        bool const same = i % 2, apart = table[i / 2].apart;
 
-        case_begin(k, "%lld x %lld x %lld, %d heads of %lld%s", (long long)frames, (long long)h,
-                   (long long)w, heads, (long long)(dim / heads), same ? ", in place" : "");
+        case_begin(k, "%lld x %lld x %lld, %d heads of %lld%s%s", (long long)frames, (long long)h,
+                   (long long)w, heads, (long long)(dim / heads), apart ? " apart" : "",
+                   same ? ", in place" : "");
         struct operand *const out =
             same ? in_place(k, k->act, DIMS(rows, dim)) : output(k, k->act, DIMS(rows, dim));
         struct operand *const x = same ? out : input(k, k->act, DIMS(rows, dim));
-        struct operand *const time = angles(k, frames, ct), *const row = angles(k, h, cr);
-        struct operand *const col = angles(k, w, cc);
+        struct operand *const time =
+            apart ? angles_of_heads(k, frames, heads, ct) : angles(k, frames, ct);
+        struct operand *const row = angles(k, h, cr), *const col = angles(k, w, cc);
 
         rope_tolerance(x, out);
         for (int s = 0; s < SIDES; s++) {

@@ -183,6 +183,37 @@ static void by_heads(void **state)
         }
 }
 
+/* LoL without jitter is the window without it, to the bit; with it another clip, and one for each
+ * seed. Once more in a rolling window, which by_heads has not. */
+static void heads_apart(void **state)
+{
+    int64_t const blocks = 7;
+
+    (void)state;
+    for (int k = 0; k < 2; k++) {
+        struct kv_policy const plain = clip_fixture_policy[k ? FIXTURE_ROLLING : FIXTURE_BLOCK12];
+        struct clip_fixture *const want = clip_fixture_of(&plain, 1, &blocks, 7);
+        struct kv_policy other = plain;
+        ok(render(want, 1));
+        other.rule = KV_LOL;
+        for (int i = 0; i < 4; i++) {
+            other.key[KV_KEY_jitter] = i / 2 * 0.8;
+            other.key[KV_KEY_jitter_seed] = i % 2;
+            struct clip_fixture *const s = clip_fixture_of(&other, 1, &blocks, 7);
+            struct clip_fixture *const many = clip_fixture_of(&other, 1, &blocks, 7);
+            ok(render(s, 1));
+            if (i % 2) many->mode.exchange = LINE_HEADS;
+            ok(render(many, i % 2 ? 4 : 5));
+            ok(clip_fixture_same(many, 0, s, 0, blocks));
+            assert_int_equal(clip_fixture_same(s, 0, want, 0, blocks), i < 2 ? ST_OK : ST_MISMATCH);
+            if (i == 2) memcpy(want->latents, s->latents, sizeof s->latents);
+            free(s);
+            free(many);
+        }
+        free(want);
+    }
+}
+
 static void heads_that_do_not_divide(void **state)
 {
     struct clip_fixture *const s = clip_fixture_of(rolling, 1, (int64_t[]){ 2 }, 1);
@@ -689,6 +720,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(other_sinks),
         cmocka_unit_test(narrow_wire),
         cmocka_unit_test(by_heads),
+        cmocka_unit_test(heads_apart),
         cmocka_unit_test(heads_that_do_not_divide),
         cmocka_unit_test(gathered_or_by_parts),
         cmocka_unit_test(back_to_back_equals_alone),

@@ -144,6 +144,7 @@ static void a_long_clip_takes_no_more_memory(void **state)
         { WINDOW_BLOCK, 6, 1, KV_INFINITY_ROPE, { 0 }, { 0 } },
         { WINDOW_BLOCK, 12, 3, KV_MEMROPE, { KV_KEY_adaptive }, { 1 } },
         { WINDOW_BLOCK, 6, 1, KV_FORCING_KV, { 0 }, { 0 } },
+        { WINDOW_BLOCK, 9, 3, KV_LOL, { 0 }, { 0 } },
         { WINDOW_BLOCK, 7, 2, KV_RELAX_FORCING, { KV_KEY_reservoir_frames }, { 30 } },
         { WINDOW_BLOCK,
           12,

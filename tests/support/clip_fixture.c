@@ -51,6 +51,13 @@ const struct kv_policy clip_fixture_policy[FIXTURE_KINDS] = {
                                       [KV_KEY_retention] = 0.33,
                                       [KV_KEY_first_split_block] = 1 },
                              .profile = { 2, { 0, 0x155 } } },
+    [FIXTURE_LOL] = { .kind = WINDOW_BLOCK,
+                      .levels = 5,
+                      .frames_per_block = FIXTURE_FRAMES,
+                      .attention_frames = 9,
+                      .sink_frames = FIXTURE_FRAMES,
+                      .rule = KV_LOL,
+                      .key = { [KV_KEY_jitter] = 0.8 } },
 };
 
 bool clip_fixture_by_heads(const struct kv_policy *p, int ranks)

@@ -39,7 +39,14 @@ status clip_fixture_model_open_on(struct clip_fixture_model *m, const struct ker
 void clip_fixture_model_close(struct clip_fixture_model *m);
 
 /* The windows there are. */
-enum { FIXTURE_ROLLING, FIXTURE_BLOCK21, FIXTURE_BLOCK12, FIXTURE_FORCING_KV, FIXTURE_KINDS };
+enum {
+    FIXTURE_ROLLING,
+    FIXTURE_BLOCK21,
+    FIXTURE_BLOCK12,
+    FIXTURE_FORCING_KV,
+    FIXTURE_LOL,
+    FIXTURE_KINDS
+};
 extern const struct kv_policy clip_fixture_policy[FIXTURE_KINDS];
 
 /* May so many ranks share a line by heads? */

@@ -8,6 +8,7 @@ form of the program, so that the two can only agree if both are right.
 schedule     noise levels of flow matching
 transformer  one forward pass of the diffusion transformer
 window       whole clips: rolling window, block by block
+jitter       LoL's bases of time frequencies
 vae          streaming decoder and encoder
 text         UMT5 encoder
 

@@ -62,20 +62,20 @@ def attention(q, k, v):
     return F.scaled_dot_product_attention(q, k, v)[0].transpose(0, 1).flatten(1)
 
 
-def rope_angles(head_dim, positions, rows, columns):
+def rope_angles(head_dim, positions, rows, columns, base=ROPE_BASE):
     """Angles [F*T, head_dim/2] in float64 of the frames at the given positions.
 
     A head's pairs are shared out: what is left over and a third to the frame,
-    a third (rounded down) each to the row and the column.
+    a third (rounded down) each to the row and the column. base: of the frame's pairs.
     """
     pairs = head_dim // 2
     third = pairs // 3
 
-    def axis(at, count):
-        frequency = ROPE_BASE ** (-torch.arange(count, dtype=torch.float64) / count)
+    def axis(at, count, base=ROPE_BASE):
+        frequency = base ** (-torch.arange(count, dtype=torch.float64) / count)
         return torch.as_tensor(at, dtype=torch.float64)[:, None] * frequency
 
-    frame = axis(positions, pairs - 2 * third)
+    frame = axis(positions, pairs - 2 * third, base)
     row = axis(range(rows), third)
     column = axis(range(columns), third)
     grid = (len(frame), rows, columns, -1)
@@ -84,9 +84,9 @@ def rope_angles(head_dim, positions, rows, columns):
 
 
 def rotate(x, angles):
-    """x [n,heads,head_dim], pairs (2i, 2i+1) turned by angles [n,head_dim/2]."""
+    """x [n,heads,head_dim], pairs (2i, 2i+1) turned by angles [n,1 or heads,head_dim/2]."""
     wide = torch.float64 if x.dtype == torch.float64 else torch.float32
-    cos, sin = (f(angles).to(wide)[:, None] for f in (torch.cos, torch.sin))
+    cos, sin = (f(angles).to(wide) for f in (torch.cos, torch.sin))
     even, odd = x.to(wide).unflatten(-1, (-1, 2)).unbind(-1)
     turned = torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1)
     return turned.flatten(-2).to(x.dtype)

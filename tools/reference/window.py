@@ -19,6 +19,7 @@ class Policy:
     frames_per_block: int
     attention_frames: int
     sink_blocks: int
+    keep_sink: bool = True  # where a new prompt has the window run again
 
     @property
     def sink_frames(self):
@@ -46,31 +47,38 @@ def rolling_clean_keys(policy, first):
     return [(f, f) for f in range(max(0, block - span // b + 1) * b, first)]
 
 
-def block_keys(policy, first):
+def block_keys(policy, first, begin=0):
     """The same for any pass of one block, block by block: the whole history while it
-    and the block fit the span; then the sink at its own place and the latest frames."""
+    and the block fit the span; then the sink, which begins at frame `begin`, at its own
+    place and the latest frames."""
     end, span, sink = first + policy.frames_per_block, policy.attention_frames, policy.sink_frames
     if end <= span:
         return [(f, f) for f in range(first)]
-    return [(f, f) for f in range(sink)] + [(f, f) for f in range(end - (span - sink), first)]
+    return ([(f, f) for f in range(begin, begin + sink)] +
+            [(f, f) for f in range(end - (span - sink), first)])
 
 
 class Clip:
     """A clip under way: the model, and the clean keys and values of all its frames,
-    kept without RoPE: per layer [frames,T,heads,head_dim]."""
+    kept without RoPE: per layer [frames,T,heads,head_dim]. bases: of the heads' time
+    frequencies, or one for all."""
 
-    def __init__(self, weights, shape, prompt, height, width):
-        self.w, self.shape = weights, shape
+    def __init__(self, weights, shape, prompt, height, width, bases=(transformer.ROPE_BASE,)):
+        self.w, self.shape, self.bases = weights, shape, bases
         self.rows, self.columns = height // transformer.PATCH, width // transformer.PATCH
-        self.text = transformer.embed_text(weights, shape, prompt)
         self.clean = [([], []) for _ in range(shape.layers)]
+        self.say(prompt)
+
+    def say(self, prompt):
+        self.text = transformer.embed_text(self.w, self.shape, prompt)
 
     def angles(self, positions):
-        return transformer.rope_angles(self.shape.head_dim, positions, self.rows, self.columns)
+        return torch.stack([transformer.rope_angles(self.shape.head_dim, positions, self.rows,
+                                                    self.columns, base) for base in self.bases], 1)
 
     def forward(self, latent, timestep, first, keys, keep=False):
         """Flow of the frames from `first` on, which attend to the clean `keys`, then
-        to themselves. keep: add their own keys and values to the clean ones."""
+        to themselves. keep: their own keys and values are the clean ones from now on."""
         own = self.angles(range(first, first + len(latent)))
         before = self.angles([position for _, position in keys]) if keys else None
 
@@ -82,9 +90,9 @@ class Clip:
                 roped.insert(0, transformer.rotate(past, before))
                 values.insert(0, torch.cat([kept_v[f] for f, _ in keys]))
             if keep:
-                assert len(kept_k) == first
-                kept_k += k.chunk(len(latent))
-                kept_v += v.chunk(len(latent))
+                assert len(kept_k) >= first
+                kept_k[first:first + len(latent)] = k.chunk(len(latent))
+                kept_v[first:first + len(latent)] = v.chunk(len(latent))
             return transformer.attention(transformer.rotate(q, own), torch.cat(roped),
                                          torch.cat(values))
 
@@ -126,13 +134,33 @@ def run_rolling(clip, schedule, policy, noise, renoise, tap=None):
     return torch.cat(latents)
 
 
-def run_blocks(clip, schedule, policy, noise, renoise):
-    """Latents [N*B,16,h,w], a block taking all its levels before the next begins."""
+def run_again(clip, policy, latents, begin):
+    """The clean passes of the frames that the next block looks back on, as one pass in which
+    all see all; the sink's as well while it is next to them, else it stays as it is; not kept,
+    the oldest of these are the sink from now on. Where the sink begins now."""
+    first = len(latents) - policy.attention_frames
+    if first <= 0 or not policy.keep_sink:
+        first = begin = max(0, first)
+        sink = []
+    else:
+        first += policy.sink_frames
+        sink = [(f, f) for f in range(begin, begin + policy.sink_frames)]
+    clip.run_clean(latents[first:], first, sink)
+    return begin
+
+
+def run_blocks(clip, schedule, policy, noise, renoise, switches=None):
+    """Latents [N*B,16,h,w], a block taking all its levels before the next begins. switches: new
+    prompts by the frame from which they act; the window is run again under each."""
     b = policy.frames_per_block
     latents = []
+    begin = 0
 
     for i, x in enumerate(noise.split(b)):
-        keys = block_keys(policy, i * b)
+        if i * b in (switches or {}):
+            clip.say(switches[i * b])
+            begin = run_again(clip, policy, torch.cat(latents), begin)
+        keys = block_keys(policy, i * b, begin)
         for k in range(schedule.levels):
             if k:
                 x = levels.renoise(x, renoise(i, k), schedule.sigmas[k])

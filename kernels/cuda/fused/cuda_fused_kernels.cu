@@ -224,9 +224,11 @@ static __device__ __forceinline__ void rope_chunk(const struct cuda_fused_angles
     int64_t const pairs = at.ct + at.cr + at.cc;
 
     for (int j = 0; j < CHUNK; j += 2) {
-        int64_t const pair = (c + j) / 2 % pairs;
+        int64_t const head = (c + j) / 2 / pairs, pair = (c + j) / 2 - head * pairs;
         const float *angle;
-        if (pair < at.ct) angle = at.time + (row / (at.h * at.w) * at.ct + pair) * 2;
+        if (pair < at.ct)
+            angle =
+                at.time + (row / (at.h * at.w) * at.frame_step + head * at.head_step + pair) * 2;
         else if (pair < at.ct + at.cr)
             angle = at.row + (row / at.w % at.h * at.cr + pair - at.ct) * 2;
         else angle = at.col + (row % at.w * at.cc + pair - at.ct - at.cr) * 2;

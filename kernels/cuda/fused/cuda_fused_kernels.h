@@ -61,9 +61,11 @@ struct cuda_fused_rms {
 status cuda_fused_launch_rmsnorm(const struct cuda_fused_rms *p, bool x_bf16, bool out_bf16,
                                  void *stream) MUST_USE;
 
-/* Angles of a row's pairs: kern_rope's tables. */
+/* Angles of a row's pairs: kern_rope's tables. Steps of time, in pairs; head_step 0: heads have
+ * the same. */
 struct cuda_fused_angles {
     const float *time, *row, *col;
+    int64_t frame_step, head_step;
     int64_t ct, cr, cc, h, w;
 };
 

@@ -16,12 +16,14 @@ status cuda_mul(const struct cuda_plan *plan, const struct cuda_mul *p, bool act
     return CUDA_EACH(act_bf16, mul_plain, plan, stream, *p);
 }
 
-/* Cosine and sine of pair j of a head, in a row of this number. */
-static __device__ const float *angle_of(const struct cuda_rope &p, int64_t row, int64_t j)
+/* Cosine and sine of a pair of a row of this number. */
+static __device__ const float *angle_of(const struct cuda_rope &p, int64_t row, int64_t pair)
 {
     int64_t const x = row % p.w, y = row / p.w % p.h, frame = row / p.w / p.h;
+    int64_t const head = pair / p.head_pairs;
+    int64_t j = pair - head * p.head_pairs;
 
-    if (j < p.time_pairs) return p.time + 2 * (frame * p.time_pairs + j);
+    if (j < p.time_pairs) return p.time + 2 * (frame * p.frame_step + head * p.head_step + j);
     j -= p.time_pairs;
     if (j < p.y_pairs) return p.row + 2 * (y * p.y_pairs + j);
     return p.col + 2 * (x * p.x_pairs + j - p.y_pairs);
@@ -30,7 +32,7 @@ static __device__ const float *angle_of(const struct cuda_rope &p, int64_t row, 
 template <typename T> static __global__ void rope_plain(struct cuda_rope p)
 {
     for (int64_t i = grid_first(); i < p.count; i += grid_step()) {
-        const float *const rotation = angle_of(p, i / p.row_pairs, i % p.row_pairs % p.head_pairs);
+        const float *const rotation = angle_of(p, i / p.row_pairs, i % p.row_pairs);
         const T *const x = (const T *)p.x + 2 * i;
         T *const out = (T *)p.out + 2 * i;
         float const re = load(x), im = load(x + 1);

@@ -25,6 +25,7 @@ struct cuda_rope {
     const void *x; /* [rows, pairs of all heads, 2] act */
     void *out;
     const float *time, *row, *col; /* [., pairs[i], 2] */
+    int64_t frame_step, head_step; /* of time, in pairs; head_step 0: heads have the same */
     int64_t count;                 /* of pairs, in all */
     int64_t h, w, row_pairs, head_pairs;
     int64_t time_pairs, y_pairs, x_pairs; /* of a head: by frame, row, column */

@@ -101,6 +101,10 @@ static struct kv_policy const two_kinds = { WINDOW_BLOCK,
                                               [KV_KEY_first_split_block] = 2 },
                                             { 2, { 0, 6 } } };
 
+static struct kv_policy const jittered = {
+    WINDOW_BLOCK, 4, 3, 12, 3, KV_SINK_USUAL, KV_LOL, { [KV_KEY_jitter] = 0.8 }, { 0 }
+};
+
 /* "c0:0+3@0 w1:0+3@3": source and block, first frame + frames @ position */
 static const char *spell_window(const struct kv_window *l, char buf[1024])
 {
@@ -140,6 +144,7 @@ static void window_passes(void **state)
         { &block21, 7, 1, "c1:0+3@3 c2:0+3@6 c3:0+3@9 c4:0+3@12 c5:0+3@15 c6:0+3@18 w7:0+3@21" },
         { &block12, 3, 1, "c0:0+3@0 c1:0+3@3 c2:0+3@6 w3:0+3@9" },
         { &block12, 9, 1, "c0:0+3@0 c7:0+3@21 c8:0+3@24 w9:0+3@27" },
+        { &jittered, 9, 1, "c0:0+3@0 c7:0+3@21 c8:0+3@24 w9:0+3@27" },
         { &uneven, 5, 1, "c0:0+1@0 c3:0+3@9 c4:0+3@12 w5:0+3@15" },
         /* without a sink there is room for more that is recent; block 0 is then as any other */
         { &no_sink, 0, 5, "w0:0+3@0 w1:0+3@3 w2:0+3@6 w3:0+3@9 w4:0+3@12" },
@@ -459,6 +464,9 @@ static void bad_policies(void **state)
           "policy echo-forcing: static_heads of 2 layers; it has no such key" },
         { with_key(echo, KV_KEY_calibration_frames, 20),
           "calibration_frames: 20; whole blocks of 3, up to 21, are allowed" },
+        { with_key(jittered, KV_KEY_jitter, 1), "jitter: 1; 0 to 0.99 are allowed" },
+        { { WINDOW_BLOCK, 4, 3, 12, 0, KV_SINK_USUAL, KV_LOL, { 0 }, { 0 } },
+          "sink frames: 0; 1 at least, for it is the sink that heads copy" },
         { { WINDOW_BLOCK, 4, 0, 21, 0, KV_SINK_USUAL, KV_USUAL, { 0 }, { 0 } },
           "frames per block: 0; 1 to 64 are allowed" },
     };

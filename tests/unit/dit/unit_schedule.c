@@ -185,6 +185,38 @@ static void angles(void **state)
         }
 }
 
+/* Numbers of an implementation of Philox in Python. */
+static void jittered_bases(void **state)
+{
+    static const struct {
+        uint32_t seed;
+        int head;
+        double e;
+    } rows[] = {
+        { 0, 0, 0.9234495896380395 },   { 0, 1, -0.7675275437068194 },
+        { 0, 11, 0.567388649797067 },   { 7, 0, 0.11711015575565398 },
+        { 7, 1, -0.36357410880737007 }, { 7, 11, 0.9532928762491792 },
+    };
+    float a[2 * 22 * 2], usual[2 * 22 * 2];
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(rows); i++) {
+        double const base = rope_jittered_base(0.8, rows[i].seed, rows[i].head);
+        assert_true(fabs(base - 10000 * (1 + 0.8 * rows[i].e)) <= 1e-8);
+        assert_true(rope_jittered_base(0, rows[i].seed, rows[i].head) == 10000);
+        rope_angles_of_base(a, 22, base, 201, 2);
+        for (int k = 0; k < 2 * 22; k++) {
+            long double const angle =
+                (long double)(201 + k / 22) * powl(base, -(long double)(k % 22) / 22);
+            assert_true(fabs((double)(a[2 * k] - (float)cosl(angle))) <= 1e-7);
+            assert_true(fabs((double)(a[2 * k + 1] - (float)sinl(angle))) <= 1e-7);
+        }
+    }
+    rope_angles(usual, 22, 201, 2);
+    rope_angles_of_base(a, 22, rope_jittered_base(0, 3, 5), 201, 2);
+    assert_memory_equal(a, usual, sizeof a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -195,6 +227,7 @@ int main(void)
         cmocka_unit_test(philox_known_answers),
         cmocka_unit_test(noise_is_normal),
         cmocka_unit_test(angles),
+        cmocka_unit_test(jittered_bases),
     };
     return cmocka_run_group_tests_name("unit_schedule", tests, NULL, NULL);
 }

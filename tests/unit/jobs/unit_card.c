@@ -186,6 +186,7 @@ static void policies(void **state)
           KV_KEY_gate, 0 },
         { "attention_frames: 6, sink_frames: 1, policy: forcing-kv, static_heads: [[], [0, 3]]",
           KV_FORCING_KV, KV_KEY_first_split_block, 2 },
+        { "attention_frames: 12, sink_frames: 3, policy: lol", KV_LOL, KV_KEY_jitter, 0.8 },
     };
 
     (void)state;

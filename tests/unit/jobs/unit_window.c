@@ -60,9 +60,12 @@ static void refused_windows(void **state)
           "kind, attention_frames, sink_frames, sink_policy, sink_positions, policy, " },
         { "{policy: deep}",
           "d/j.yaml:6:18: window.policy: found \"deep\"; allowed: usual|deep-sink|" },
-        { "{kind: block, policy: lol}",
-          "d/j.yaml:6:31: window.policy: lol is not done by this "
-          "version: its jitter is drawn at random, and the draws are not published" },
+        { "{policy: lol, jitter: 1}",
+          "d/j.yaml:6:31: window.jitter: found \"1\"; allowed: a number from 0 to 0.99" },
+        { "{policy: lol, jitter_seed: 0.5}",
+          "d/j.yaml:6:36: window.jitter_seed: found \"0.5\"; allowed: a whole number from 0 to 65535" },
+        { "{kind: block, policy: deep-sink, jitter: 0.8}",
+          "d/j.yaml:6:42: window.jitter: jitter is no key of the policy deep-sink" },
         { "{kind: block, policy: forcing-kv}",
           "d/j.yaml:6:9: window: static_heads is missing: the policy forcing-kv needs it" },
         { "{kind: block, static_heads: [[]]}",
@@ -82,7 +85,7 @@ static void refused_windows(void **state)
           "d/j.yaml:6:36: window.sink_frames: found \"5\"; allowed: "
           "0, or 3, the clip's first block" },
         { "{policy: memrope}", "d/j.yaml:6:18: window.policy: found \"memrope\"; allowed: in a "
-                               "rolling window: rolling-sink and ema-sink, both experimental" },
+                               "rolling window: rolling-sink, ema-sink and lol, all experimental" },
         { "{kind: block, policy: memrope, gate: 3}",
           "d/j.yaml:6:40: window.gate: gate is no key of the policy memrope" },
         { "{kind: block, policy: memrope, adaptive: 2}",
