@@ -1,120 +1,102 @@
 /*
  * cmd_card.c - write a card for the files of a folder.
  *
- * Which file is what part its tensors say (inspect_model.c), so names do not matter. What no file
- * says - steps, shift, window, license - is another card's: that of the release whose checkpoint
- * this is. Paths are written relative to the folder, where the card belongs.
+ * Which file is what part its tensors say (model_folder.c); what no file says - steps, shift,
+ * window, license - is another card's (card_like.c). Paths are written relative to the folder,
+ * where the card belongs.
  */
 #include "base/file.h"
 #include "base/strbuf.h"
 #include "cmd/cmd.h"
 #include "cmd/cmd_internal.h"
 #include "cmd/opts.h"
-#include "jobs/spec/card.h"
 #include "jobs/spec/clip_spec.h"
-#include "pipeline/dit/dit.h"
 
-#include <dirent.h>
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-enum { DEPTH = 5, FILES = 4096 };
+enum { HEAD = 128, NAME = 128 };
 
-/* Of the folder, in the order of their names. Paths are owned. */
-struct finds {
-    char *weights, *encoder, *vae, *tokenizer, *config;
-    char outer_key[INSPECT_DETAIL];
-    bool chosen; /* weights are what was asked for */
-    int files;
+/* What goes into the card; NULL: it is not there. */
+struct choice {
+    const struct model_folder *folder;
+    const struct card_like *like;
+    const struct model_part *weights, *config, *encoder, *tokenizer, *vae;
 };
 
-static void free_finds(struct finds *f)
-{
-    char *const own[] = { f->weights, f->encoder, f->vae, f->tokenizer, f->config };
+/* ---- which files --------------------------------------------------------------------------- */
 
-    for (int i = 0; i < COUNT_OF(own); i++) free(own[i]);
+static bool is_same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+    return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-/* ---- the files -------------------------------------------------------------------------- */
-
-static bool ends_with(const char *s, const char *end)
+/* The one that was asked for; else the only one. */
+static status choose_weights(struct choice *c, const char *path)
 {
-    size_t const n = strlen(s), m = strlen(end);
-    return n >= m && !strcmp(s + n - m, end);
-}
-
-/* Of a set of shards the index stands for all. */
-static bool may_be_weights(const char *name)
-{
-    static const char *const ends[] = { ".safetensors", ".safetensors.index.json",
-                                        ".pt",          ".pth",
-                                        ".gguf",        ".bin" };
-
-    if (strstr(name, "-of-") && !ends_with(name, ".json")) return false;
-    for (int i = 0; i < COUNT_OF(ends); i++)
-        if (ends_with(name, ends[i])) return true;
-    return false;
-}
-
-static status keep_path(char **to, const char *path)
-{
-    if (*to) return ST_OK;
-    *to = str_format("%s", path);
-    return *to ? ST_OK : fail(ST_NOMEM, "%s: no memory", path);
-}
-
-/* What is no part of a model, or not to be read, is passed over. */
-static status look_at_weights(struct finds *f, const char *path)
-{
+    const struct model_folder *const f = c->folder;
+    const struct model_part *p = model_folder_find(f, "transformer", 0);
     struct inspect_model m;
+    struct stat s;
 
-    if (f->chosen && !strcmp(path, f->weights)) return ST_OK;
-    if (inspect_model(&m, path, NULL) != ST_OK || !m.what) {
-        error_clear();
+    if (stat(path, &s) == 0 && S_ISDIR(s.st_mode)) {
+        const struct model_part *const other =
+            p ? model_folder_find(f, "transformer", (int)(p - f->part) + 1) : NULL;
+        if (other)
+            return fail(ST_FORMAT, "%s and %s are transformers; name the one that the card is for",
+                        p->path, other->path);
+        c->weights = p;
         return ST_OK;
     }
-    if (!strcmp(m.what, "text encoder")) return keep_path(&f->encoder, path);
-    if (!strcmp(m.what, "VAE")) return keep_path(&f->vae, path);
-    if (strcmp(m.what, "transformer") != 0 || f->chosen) return ST_OK;
-    if (f->weights)
-        return fail(ST_FORMAT, "%s and %s are transformers; name the one that the card is for",
-                    f->weights, path);
-    snprintf(f->outer_key, sizeof f->outer_key, "%s", m.outer_key);
-    return keep_path(&f->weights, path);
+    while (p && !is_same_file(p->path, path))
+        p = model_folder_find(f, "transformer", (int)(p - f->part) + 1);
+    c->weights = p;
+    if (p) return ST_OK;
+    TRY(inspect_model(&m, path, NULL));
+    return fail(ST_FORMAT,
+                "%s: found %s; allowed: a transformer's weights, of several files their "
+                "index",
+                path, m.what ? m.what : "no part of a model");
 }
 
-static status look_at_file(struct finds *f, const char *path, const char *name)
+/* The config.json of the transformer's width; else the weights themselves, where they say it. */
+static void choose_config(struct choice *c)
 {
-    struct dit_shape shape;
+    const struct model_folder *const f = c->folder;
 
-    if (++f->files > FILES) return fail(ST_FORMAT, "%s: more than %d files beside it", path, FILES);
-    if (!strcmp(name, "spiece.model")) return keep_path(&f->tokenizer, path);
-    if (!strcmp(name, "config.json") && dit_shape_read(&shape, path) == ST_OK)
-        return keep_path(&f->config, path);
-    error_clear();
-    return may_be_weights(name) ? look_at_weights(f, path) : ST_OK;
-}
-
-static status look_at_folder(struct finds *f, const char *dir, int depth)
-{
-    struct dirent **entry = NULL;
-    int const n = scandir(dir, &entry, NULL, alphasort);
-    status st = n < 0 ? fail(ST_IO, "%s: cannot be read", dir) : ST_OK;
-
-    for (int i = 0; i < n; i++) {
-        char *const path = str_format("%s/%s", dir, entry[i]->d_name);
-        struct stat s;
-        bool const seen = path && entry[i]->d_name[0] != '.' && stat(path, &s) == 0;
-        if (!path) st = fail(ST_NOMEM, "%s: no memory", dir);
-        if (st == ST_OK && seen && S_ISREG(s.st_mode)) st = look_at_file(f, path, entry[i]->d_name);
-        if (st == ST_OK && seen && S_ISDIR(s.st_mode) && depth < DEPTH)
-            st = look_at_folder(f, path, depth + 1);
-        free(path);
-        free(entry[i]);
+    for (int i = 0; i < f->parts; i++) {
+        const struct model_part *const p = &f->part[i];
+        if (strcmp(p->what, "config.json") != 0 || (c->weights && p->dim != c->weights->dim))
+            continue;
+        c->config = p;
+        return;
     }
-    free(entry);
+    if (c->weights && c->weights->dim % HEAD == 0) c->config = c->weights;
+}
+
+static status check_choice(const struct choice *c)
+{
+    const struct {
+        const struct model_part *part;
+        const char *what;
+    } rows[] = {
+        { c->weights, "a transformer" },
+        { c->config, "its config.json" },
+        { c->encoder, "a text encoder" },
+        { c->tokenizer, "spiece.model" },
+        { c->vae, "a VAE" },
+    };
+    struct strbuf missing = { 0 };
+
+    for (int i = 0; i < COUNT_OF(rows); i++)
+        if (!rows[i].part) strbuf_addf(&missing, "%s%s", missing.len ? ", " : "", rows[i].what);
+    status const st =
+        missing.len ? fail(ST_FORMAT, "%s: not in it: %s", c->folder->dir, missing.s) : ST_OK;
+    strbuf_free(&missing);
     return st;
 }
 
@@ -136,13 +118,53 @@ static void print_text(const char *key, const char *text)
     printf("\"\n");
 }
 
-/* Behind the folder, as the card has it; a line of what is not there. */
-static void print_path(const char *key, const char *path, const char *dir)
+/* Behind the folder, as the card has it; a line of what is not there, and of others of its kind. */
+static void print_part(const char *key, const struct choice *c, const struct model_part *p)
 {
-    size_t const n = strlen(dir);
+    const struct model_folder *const f = c->folder;
 
-    if (path) print_text(key, strncmp(path, dir, n) ? path : path + n + 1);
-    else printf("# %s: not in this folder\n", key);
+    if (!p) {
+        printf("# %s: not in this folder\n", key);
+        return;
+    }
+    print_text(key, model_folder_inside(f, p->path));
+    for (int i = (int)(p - f->part) + 1; p != c->weights && i < f->parts; i++)
+        if (!strcmp(f->part[i].what, p->what))
+            printf("# or: %s\n", model_folder_inside(f, f->part[i].path));
+}
+
+static const char *last_name(const char *path)
+{
+    const char *const slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* Those of the other card that are there, by their names, with its numbers. */
+static void print_loras(const struct choice *c)
+{
+    const struct model_folder *const f = c->folder;
+    const struct card *const like = &c->like->card;
+    const char *head = "lora:\n";
+
+    for (int i = 0; i < f->parts; i++) {
+        const struct model_lora *l = NULL;
+        if (strcmp(f->part[i].what, "LoRA") != 0) continue;
+        for (int k = 0; c->like->sure && k < like->loras; k++)
+            if (!strcmp(last_name(like->lora[k].file), last_name(f->part[i].path)))
+                l = &like->lora[k];
+        const char *const file = model_folder_inside(f, f->part[i].path);
+        if (!l) {
+            printf("# a LoRA, for `lora`: %s\n", file);
+            continue;
+        }
+        printf("%s  - {file: %s", head, file);
+        if (l->outer_key) printf(", outer_key: %s", l->outer_key);
+        if (l->rank) printf(", rank: %d", l->rank);
+        if (l->alpha > 0) printf(", alpha: %g", l->alpha);
+        if (l->scale != 1) printf(", scale: %g", l->scale);
+        printf("}\n");
+        head = "";
+    }
 }
 
 static void print_steps(const char *key, const double *step, int count)
@@ -193,18 +215,47 @@ static void print_starts(unsigned starts)
     if (starts) printf("]\n");
 }
 
-static void print_card(const struct finds *f, const char *dir, const struct card *like)
+/* Of a release its own; else the folder's, as far as a name may have it. */
+static void print_name(const struct choice *c)
 {
-    printf("# Belongs into %s. Steps, window and what is below them are those of %s.\n", dir,
-           like->path);
-    printf("card: 1\nname: %s\nfamily: %s\n", like->name, card_family_name(like->family));
-    print_path("weights", f->weights, dir);
-    if (f->outer_key[0]) print_text("outer_key", f->outer_key);
-    print_path("config", f->config, dir);
+    const char *name = c->like->sure ? c->like->card.name : last_name(c->folder->dir);
+
+    printf("name: ");
+    if (!strcmp(name, ".") || !strcmp(name, "..") || !*name) name = "unnamed";
+    for (int n = 0; *name && n < NAME; name++, n++)
+        putchar(isalnum((unsigned char)*name) || strchr("._-", *name) ? *name : '-');
+    putchar('\n');
+}
+
+static void print_head(const struct choice *c)
+{
+    const struct card_like *const l = c->like;
+
+    printf("# Belongs into %s. Steps, window and what is below them are those of %s.\n",
+           c->folder->dir, l->card.path);
+    if (l->sure) return;
+    printf(
+        "# No file says which release this is, and its name is none of theirs. If it is another,\n"
+        "# its steps and window are too: --like NAME writes them, for one of\n# %s.\n",
+        l->names);
+}
+
+static void print_card(const struct choice *c)
+{
+    const struct card *const like = &c->like->card;
+
+    print_head(c);
+    printf("card: 1\n");
+    print_name(c);
+    printf("family: %s\n", card_family_name(like->family));
+    print_part("weights", c, c->weights);
+    if (c->weights && c->weights->outer_key[0]) print_text("outer_key", c->weights->outer_key);
+    print_loras(c);
+    print_part("config", c, c->config);
     printf("text:\n");
-    print_path("  encoder", f->encoder, dir);
-    print_path("  tokenizer", f->tokenizer, dir);
-    print_path("vae", f->vae, dir);
+    print_part("  encoder", c, c->encoder);
+    print_part("  tokenizer", c, c->tokenizer);
+    print_part("vae", c, c->vae);
     print_steps("steps", like->step, like->steps);
     print_steps("first_block_steps", like->first_step, like->first_steps);
     printf("warp: %s\nshift: %g\nframes_per_block: %d\n", like->warp ? "true" : "false",
@@ -212,77 +263,55 @@ static void print_card(const struct finds *f, const char *dir, const struct card
     print_window(like);
     print_starts(like->starts);
     if (like->width) printf("size: %dx%d\n", like->width, like->height);
-    print_text("license", like->license);
+    print_text("license", c->like->sure ? like->license : "as where its files come from");
 }
 
-static status check_finds(const struct finds *f, const char *dir)
+static status write_card(const char *path, const char *asked)
 {
-    if (f->weights && f->encoder && f->vae && f->tokenizer && f->config) return ST_OK;
-    return fail(ST_FORMAT, "%s: not in it:%s%s%s%s%s", dir, f->weights ? "" : " a transformer",
-                f->config ? "" : " its config.json", f->encoder ? "" : " a text encoder",
-                f->tokenizer ? "" : " spiece.model", f->vae ? "" : " a VAE");
-}
-
-/* The one that was asked for; what else the card needs lies in its folder. */
-static status choose_weights(struct finds *f, const char *path)
-{
-    struct inspect_model m;
-
-    TRY(inspect_model(&m, path, NULL));
-    if (!m.what || strcmp(m.what, "transformer") != 0)
-        return fail(ST_FORMAT, "%s: found %s; allowed: a transformer's weights", path,
-                    m.what ? m.what : "no part of a model");
-    snprintf(f->outer_key, sizeof f->outer_key, "%s", m.outer_key);
-    f->chosen = true;
-    return keep_path(&f->weights, path);
-}
-
-static status write_card(const char *path, const struct card *like)
-{
-    struct finds f = { .weights = NULL };
-    struct stat s;
-    char *dir = NULL;
+    struct model_part const unknown = { .path = (char[]){ "" } };
+    struct model_folder folder;
+    struct card_like like = { .sure = false };
+    struct choice c = { .folder = &folder, .like = &like };
     status st = ST_OK;
 
-    if (stat(path, &s)) return fail(ST_FORMAT, "%s: no such file or folder", path);
-    dir = S_ISDIR(s.st_mode) ? str_format("%.*s", (int)(strlen(path) - ends_with(path, "/")), path)
-                             : path_dir(path);
-    if (!dir) FAIL_OUT(ST_NOMEM, "%s: no memory", path);
-    if (!S_ISDIR(s.st_mode)) TRY_OUT(choose_weights(&f, path));
-    TRY_OUT(look_at_folder(&f, dir, 0));
-    print_card(&f, dir, like);
-    TRY_OUT(check_finds(&f, dir));
+    TRY_OUT(model_folder_read(&folder, path));
+    TRY_OUT(choose_weights(&c, path));
+    TRY_OUT(card_like_choose(&like, c.weights ? c.weights : &unknown, asked));
+    choose_config(&c);
+    c.encoder = model_folder_find(&folder, "text encoder", 0);
+    c.tokenizer = model_folder_find(&folder, "tokenizer", 0);
+    c.vae = model_folder_find(&folder, "VAE", 0);
+    print_card(&c);
+    TRY_OUT(check_choice(&c));
 out:
-    free(dir);
-    free_finds(&f);
+    card_like_close(&like);
+    model_folder_free(&folder);
     return st;
 }
 
 status cmd_card(int argc, char **argv)
 {
     const char *like = NULL;
-    struct card card;
     bool help;
     struct opt const table[] = {
         { "like", OPT_TEXT, &like, .value = "CARD",
-          .help = "whose steps, shift, window and license hold; models/ has those of releases" },
+          .help =
+              "whose steps, shift, window and license hold: a path, or a name as self-forcing-1.3b; "
+              "left out: the release whose file has this name, else the plainest" },
     };
     struct opts const o = {
-        .usage = "card FOLDER|FILE --like CARD",
+        .usage = "card FOLDER|FILE [--like CARD]",
         .about =
             "Writes a model card to stdout for the files of a folder, each told by its tensors: a\n"
             "transformer, its config.json, a text encoder, a tokenizer, a VAE. With a FILE: for that\n"
             "transformer, and what lies beside it. What is not there is a line of its own, and the\n"
-            "exit code 1.\n",
+            "exit code 2.\n",
         .table = table,
         .count = COUNT_OF(table),
     };
 
     TRY(opts_parse(&o, &argc, argv, &help));
     if (help) return ST_OK;
-    if (argc != 2 || !like) return fail(ST_ARG, "card takes one folder or file, and --like CARD");
-    TRY(card_load(&card, like));
-    status const st = write_card(argv[1], &card);
-    card_close(&card);
-    return st;
+    if (argc != 2) return fail(ST_ARG, "card takes one folder or file; see --help");
+    return write_card(argv[1], like);
 }

@@ -6,8 +6,6 @@
  * each the first 16 digits.
  */
 #include "base/json_build.h"
-#include "base/strbuf.h"
-#include "base/utf8.h"
 #include "cmd/cmd.h"
 #include "cmd/cmd_internal.h"
 #include "cmd/opts.h"
@@ -29,26 +27,6 @@ struct listing {
     size_t bytes;
     struct inspect_model is;
 };
-
-/* Each line behind `name` and blanks. */
-static void print_lines(const char *name, const char *lines)
-{
-    while (*lines) {
-        size_t const n = strcspn(lines, "\n");
-        printf("%-8s %.*s\n", name, (int)n, lines);
-        lines += n + (lines[n] == '\n');
-        name = "";
-    }
-}
-
-static void print_model(const struct inspect_model *m)
-{
-    if (!m->what) return;
-    printf("%-8s %s: %s\n", "is:", m->what, m->detail);
-    print_lines("form:", m->form);
-    print_lines("wrong:", m->wrong);
-    print_lines("card:", m->card);
-}
 
 static void print_tensor_table(const struct listing *l)
 {
@@ -73,44 +51,19 @@ static void print_tensor_table(const struct listing *l)
     if (weights_outer_key(l->w)[0]) printf(", outer key %s", weights_outer_key(l->w));
     if (l->hash) printf(", hash %.*s", HASH_SHOWN, l->all);
     putchar('\n');
-    print_model(&l->is);
-}
-
-/* JSON is UTF-8; a path and a torch file's names may be any bytes: each that is not is a `?`. */
-static json_t *json_text(const char *s)
-{
-    json_t *text = NULL;
-    char *const copy = str_format("%s", s);
-    uint32_t character;
-
-    if (!copy) return NULL;
-    for (char *at = copy; *at;) {
-        int const n = utf8_decode(&character, at, strlen(at));
-        if (!n) *at = '?';
-        at += n ? n : 1;
-    }
-    text = json_string(copy);
-    free(copy);
-    return text;
+    inspect_model_print(&l->is);
 }
 
 static json_t *build_json_row(const struct listing *l, int i)
 {
     const struct weight_info *const info = weights_at(l->w, i);
     json_t *const shape = json_array();
-    json_t *const o = json_pack("{s:o, s:s, s:o, s:I}", "name", json_text(info->name), "dtype",
+    json_t *const o = json_pack("{s:o, s:s, s:o, s:I}", "name", inspect_text(info->name), "dtype",
                                 info->dtype, "shape", shape, "bytes", (json_int_t)info->bytes);
 
     for (int d = 0; d < info->ndim; d++) json_array_append_new(shape, json_integer(info->dim[d]));
     if (l->hash) json_object_set_new(o, "hash", json_stringn(l->hash[i], HASH_SHOWN));
     return o;
-}
-
-static json_t *build_json_model(const struct inspect_model *m)
-{
-    return json_pack("{s:s, s:o, s:o, s:o, s:o}", "is", m->what, "detail", json_text(m->detail),
-                     "form", json_text(m->form), "wrong", json_text(m->wrong), "card",
-                     json_text(m->card));
 }
 
 static status print_tensor_json(const struct listing *l)
@@ -119,11 +72,11 @@ static status print_tensor_json(const struct listing *l)
 
     for (int i = 0; i < weights_count(l->w); i++) json_array_append_new(rows, build_json_row(l, i));
     json_t *const o = json_pack(
-        "{s:o, s:o, s:o, s:i, s:I, s:I}", "file", json_text(weights_path(l->w)), "outer_key",
-        json_text(weights_outer_key(l->w)), "tensors", rows, "count", weights_count(l->w),
+        "{s:o, s:o, s:o, s:i, s:I, s:I}", "file", inspect_text(weights_path(l->w)), "outer_key",
+        inspect_text(weights_outer_key(l->w)), "tensors", rows, "count", weights_count(l->w),
         "parameters", (json_int_t)l->elements, "bytes", (json_int_t)l->bytes);
     if (l->hash && o) json_object_set_new(o, "hash", json_stringn(l->all, HASH_SHOWN));
-    if (l->is.what && o) json_object_set_new(o, "model", build_json_model(&l->is));
+    if (l->is.what && o) json_object_set_new(o, "model", inspect_model_json(&l->is));
     if (json_print(o, JSON_INDENT(1))) return ST_OK;
     return fail(ST_NOMEM, "the listing of %s as JSON", weights_path(l->w));
 }
@@ -156,7 +109,7 @@ out:
 status cmd_inspect(int argc, char **argv)
 {
     const char *outer_key = NULL;
-    bool json = false, no_hash = false, help;
+    bool json = false, no_hash = false, listed = false, help;
     struct opt const table[] = {
         { "outer-key", OPT_TEXT, &outer_key, .value = "KEY",
           .help = "of a checkpoint: the dict of a torch file, as \"generator\"" },
@@ -164,12 +117,13 @@ status cmd_inspect(int argc, char **argv)
         { "no-hash", OPT_FLAG, &no_hash, .help = "of a checkpoint: do not read the tensors" },
     };
     struct opts const o = {
-        .usage = "inspect FILE|CLIP [options]",
+        .usage = "inspect FILE|FOLDER|CLIP [options]",
         .about =
             "Lists the tensors of a safetensors or torch file: name, dtype, shape, bytes, and the\n"
             "first 16 hex digits of the SHA-256 of its bytes. The hash of the whole is the same for\n"
             "the same weights in either form. Of a part of a model - transformer, text encoder, VAE,\n"
             "LoRA - also its sizes, what is missing, and what to put into a card.\n"
+            "Of a folder of several parts: which they are, of each the same, and what is missing.\n"
             "Of a clip, its folder or a video file: how brightness, contrast, saturation, sharpness,\n"
             "and of a folder's latents mean and deviation, change from its beginning to its end.\n",
         .table = table,
@@ -185,5 +139,6 @@ status cmd_inspect(int argc, char **argv)
                         argv[1]);
         return inspect_clip(argv[1], json);
     }
-    return list_checkpoint(argv[1], outer_key, json, !no_hash);
+    if (!outer_key) TRY(inspect_folder(argv[1], json, &listed));
+    return listed ? ST_OK : list_checkpoint(argv[1], outer_key, json, !no_hash);
 }

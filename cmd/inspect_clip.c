@@ -1,11 +1,11 @@
 /* inspect_clip.c - a clip is decoded once, measured picture by picture, and its drift printed. */
+#include "base/clip_media.h"
 #include "base/file.h"
 #include "base/json_build.h"
 #include "base/strbuf.h"
 #include "cmd/cmd_internal.h"
 #include "pipeline/output/av/video_read.h"
 #include "pipeline/output/drift.h"
-#include "pipeline/output/finished_clip.h"
 #include "pipeline/weights/weights.h"
 
 #include <jansson.h>
@@ -132,12 +132,12 @@ static status print_drift_json(const struct reading *r, const char *path)
 
 status inspect_clip(const char *path, bool json)
 {
-    struct finished_media files = { .video = NULL };
+    struct clip_media files = { .video = NULL };
     struct reading r = { 0 };
     status st = ST_OK;
 
     if (has_record(path)) {
-        TRY_OUT(finished_media_read(&files, path));
+        TRY_OUT(clip_media_read(&files, path));
         if (!files.video) FAIL_OUT(ST_FORMAT, "%s/clip.json: video.streams names no file", path);
     }
     TRY_OUT(video_read(files.video ? files.video : path, see_picture, &r));
@@ -149,6 +149,6 @@ status inspect_clip(const char *path, bool json)
     else print_drift_table(&r, path);
 out:
     drift_free(&r.drift);
-    finished_media_free(&files);
+    clip_media_free(&files);
     return st;
 }

@@ -2,19 +2,18 @@
  * inspect_model.c - a checkpoint is told by a tensor that only such a part has, under whichever of
  * the known names, and its sizes are read off the shapes; then the part itself says what it misses,
  * with the words that a render would have.
- *
- * How many heads a transformer has stands in no file of weights: they are of 128, as in all of the
- * family, and where that does not divide there is one. It changes nothing in what is looked for.
  */
+#include "base/strbuf.h"
+#include "base/utf8.h"
 #include "cmd/cmd_internal.h"
 #include "pipeline/dit/dit.h"
 #include "pipeline/text/umt5.h"
 #include "pipeline/vae/vae.h"
+#include "pipeline/weights/weight_bind.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-
-enum { HEAD = 128, TEXT_LEN = 512 };
 
 struct looking {
     struct weights *w; /* under the names of the part */
@@ -33,41 +32,18 @@ static int side_of(const struct looking *l, const char *name, int d)
 
 /* ---- the parts -------------------------------------------------------------------------- */
 
-static int count_layers(const struct looking *l)
-{
-    int n = 0;
-
-    for (char name[96];; n++) {
-        snprintf(name, sizeof name, "blocks.%d.self_attn.q.weight", n);
-        if (weights_find(l->w, name) < 0) return n;
-    }
-}
-
 static status look_at_dit(const struct looking *l)
 {
     struct schedule schedule;
-    int const dim = side_of(l, "blocks.0.self_attn.q.weight", 0);
-    struct dit_shape const s = {
-        .dim = dim,
-        .ffn_dim = side_of(l, "blocks.0.ffn.0.weight", 0),
-        .heads = dim % HEAD ? 1 : dim / HEAD,
-        .layers = count_layers(l),
-        .text_dim = side_of(l, "text_embedding.0.weight", 1),
-        .text_len = TEXT_LEN,
-        .freq_dim = side_of(l, "time_embedding.0.weight", 1),
-        .channels = side_of(l, "patch_embedding.weight", 1),
+    struct dit_config c = {
+        .weights = l->path, .outer_key = l->outer_key, .schedule = &schedule, .act = DT_F32
     };
-    struct dit_config const c = { .weights = l->path,
-                                  .outer_key = l->outer_key,
-                                  .shape = s,
-                                  .schedule = &schedule,
-                                  .act = DT_F32 };
 
+    TRY(dit_shape_measure(&c.shape, l->w));
     snprintf(l->to->detail, sizeof l->to->detail,
-             "%d layers of %d, feed-forward %d, prompts of %d, latents of %d channels", s.layers,
-             s.dim, s.ffn_dim, s.text_dim, s.channels);
-    if (!s.ffn_dim || !s.text_dim || !s.freq_dim || !s.channels)
-        return fail(ST_FORMAT, "%s: what is around its layers is not there", l->path);
+             "%d layers of %d, feed-forward %d, prompts of %d, latents of %d channels",
+             c.shape.layers, c.shape.dim, c.shape.ffn_dim, c.shape.text_dim, c.shape.channels);
+    l->to->dim = c.shape.dim;
     TRY(schedule_make(&schedule, (double[]){ 1000 }, 1, true, 5));
     return dit_check(&c);
 }
@@ -189,16 +165,88 @@ static status look_as(struct looking *l, const struct part *p, bool *found)
     return ST_OK;
 }
 
-status inspect_model(struct inspect_model *out, const char *path, const char *outer_key)
+/* The one thing that stands before a transformer's names, where nobody knows it; "": none, or more
+ * than one. */
+static status find_prefix(char prefix[BIND_PREFIX], const char *path)
 {
-    struct looking l = { .path = path, .outer_key = outer_key, .to = out };
-    bool found = false;
+    static const char tell[] = "blocks.0.self_attn.q.weight";
+    char other[BIND_PREFIX];
+    struct weights *w;
 
-    *out = (struct inspect_model){ .what = NULL };
-    for (int i = 0; i < COUNT_OF(parts) && !found; i++) {
-        status const st = look_as(&l, &parts[i], &found);
-        weights_close(&l.w);
+    TRY(weights_open_as(&w, &(struct weights_request){ .path = path, .family = WEIGHTS_DIT }));
+    if (!bind_prefix(w, tell, 0, prefix) || bind_prefix(w, tell, 1, other)) prefix[0] = '\0';
+    weights_close(&w);
+    return ST_OK;
+}
+
+static status look_as_any(struct looking *l, bool *found)
+{
+    *found = false;
+    for (int i = 0; i < COUNT_OF(parts) && !*found; i++) {
+        status const st = look_as(l, &parts[i], found);
+        weights_close(&l->w);
         TRY(st);
     }
     return ST_OK;
+}
+
+status inspect_model(struct inspect_model *out, const char *path, const char *outer_key)
+{
+    struct looking l = { .path = path, .outer_key = outer_key, .to = out };
+    char prefix[BIND_PREFIX] = "";
+    bool found;
+
+    *out = (struct inspect_model){ .what = NULL };
+    TRY(look_as_any(&l, &found));
+    if (found || outer_key) return ST_OK;
+    TRY(find_prefix(prefix, path));
+    l.outer_key = prefix;
+    return prefix[0] ? look_as_any(&l, &found) : ST_OK;
+}
+
+/* ---- as text and as JSON ------------------------------------------------------------------ */
+
+/* Each line behind `name` and blanks. */
+static void print_lines(const char *name, const char *lines)
+{
+    while (*lines) {
+        size_t const n = strcspn(lines, "\n");
+        printf("%-8s %.*s\n", name, (int)n, lines);
+        lines += n + (lines[n] == '\n');
+        name = "";
+    }
+}
+
+void inspect_model_print(const struct inspect_model *m)
+{
+    if (!m->what) return;
+    printf("%-8s %s%s%s\n", "is:", m->what, m->detail[0] ? ": " : "", m->detail);
+    print_lines("form:", m->form);
+    print_lines("wrong:", m->wrong);
+    print_lines("card:", m->card);
+}
+
+/* JSON is UTF-8; a path and a torch file's names may be any bytes: each that is not is a `?`. */
+json_t *inspect_text(const char *s)
+{
+    json_t *text = NULL;
+    char *const copy = str_format("%s", s);
+    uint32_t character;
+
+    if (!copy) return NULL;
+    for (char *at = copy; *at;) {
+        int const n = utf8_decode(&character, at, strlen(at));
+        if (!n) *at = '?';
+        at += n ? n : 1;
+    }
+    text = json_string(copy);
+    free(copy);
+    return text;
+}
+
+json_t *inspect_model_json(const struct inspect_model *m)
+{
+    return json_pack("{s:s, s:o, s:o, s:o, s:o}", "is", m->what, "detail", inspect_text(m->detail),
+                     "form", inspect_text(m->form), "wrong", inspect_text(m->wrong), "card",
+                     inspect_text(m->card));
 }

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/strbuf.h"
 #include "cmd/render/render_internal.h"
+#include "cmd/shipped.h"
 #include "jobs/spec/card.h"
 
 #include <ctype.h>
@@ -18,52 +19,18 @@ enum { NAME_CHARACTERS = 48 };
 
 /* ---- which model ------------------------------------------------------------------- */
 
-/* Where the demo model's card may be; %s is the program's folder. */
-static const char *const places[] = {
-    "models/demo/card.yaml",
-    "%s/models/demo/card.yaml",
-    "%s/../../models/demo/card.yaml",
-    "%s/../share/rollmill/models/demo/card.yaml",
-};
-
-/* The folder of the running program; NULL if that cannot be told. */
-static char *program_folder(void)
-{
-    char path[4096];
-    ssize_t const n = readlink("/proc/self/exe", path, sizeof path - 1);
-
-    if (n <= 0) return NULL;
-    path[n] = '\0';
-    return path_dir(path);
-}
-
-/* A place with the folder put in; NULL without memory, or without a folder where one is needed. */
-static char *fill_place(const char *place, const char *folder)
-{
-    if (strncmp(place, "%s", 2) != 0) return str_format("%s", place);
-    return folder ? str_format("%s%s", folder, place + 2) : NULL;
-}
-
 static status find_demo(char **out)
 {
-    char *const folder = program_folder();
-    struct strbuf looked = { 0 };
+    char *looked = NULL;
+    status st = shipped_find(out, "models/demo/card.yaml", &looked);
 
-    *out = NULL;
-    for (int i = 0; i < COUNT_OF(places) && !*out; i++) {
-        char *const path = fill_place(places[i], folder);
-        if (!path) continue;
-        strbuf_addf(&looked, "%s%s", looked.len ? ", " : "", path);
-        if (path_exists(path)) *out = path;
-        else free(path);
-    }
-    status const st = *out ? ST_OK
-                           : fail(ST_FORMAT,
-                                  "--prompt: found no demo model at %s; allowed: --model CARD, or "
-                                  "the path of a card in ROLLMILL_MODEL",
-                                  looked.s ? looked.s : "any place");
-    strbuf_free(&looked);
-    free(folder);
+    if (st == ST_OK && !*out)
+        st = fail(
+            ST_FORMAT,
+            "--prompt: found no demo model at %s; allowed: --model CARD, or the path of a card "
+            "in ROLLMILL_MODEL",
+            looked);
+    free(looked);
     return st;
 }
 

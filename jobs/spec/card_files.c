@@ -37,15 +37,18 @@ static int list_roles(const struct card *c, struct role role[FILES])
     return n;
 }
 
-/* What the files of each role may seem to be. A tokenizer's model has no mark of its own. */
+/* What the files of each role may seem to be. A tokenizer's model has no mark of its own, or lies
+ * in a file of weights; those stand for a config.json, too. */
 static bool kind_fits(const struct role *role, const char *kind)
 {
     static const char *const weights[] = { FILE_KIND_ZIP, FILE_KIND_SAFETENSORS, FILE_KIND_GGUF };
 
     if (!kind) return true;
-    for (int i = 0; role->weights && i < COUNT_OF(weights); i++)
+    bool const config = !strcmp(role->name, "config");
+    for (int i = 0; (role->weights || config) && i < COUNT_OF(weights); i++)
         if (!strcmp(kind, weights[i])) return true;
-    return !strcmp(role->name, "config") && !strcmp(kind, FILE_KIND_JSON);
+    if (config) return !strcmp(kind, FILE_KIND_JSON) || !strcmp(kind, FILE_KIND_INDEX);
+    return !strcmp(kind, FILE_KIND_SAFETENSORS);
 }
 
 static status open_role(struct file_set *s, const struct role *role)

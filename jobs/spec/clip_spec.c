@@ -1,7 +1,7 @@
 /* clip_spec.c - a clip's names and numbers that need no job. */
 #include "jobs/spec/clip_spec.h"
 #include "base/choice.h"
-#include "base/strbuf.h"
+#include "base/clip_media.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -53,9 +53,11 @@ const char *clip_start_name(enum clip_start_kind k)
     return names[k];
 }
 
-char *clip_start_hashed(const struct clip_start *s)
+status clip_start_hash(const struct clip_start *s, bool (*stop)(void *arg), void *arg,
+                       char hex[DIGEST_HEX])
 {
-    return str_format("%s%s", s->file, s->kind == CLIP_START_CLIP ? "/clip.json" : "");
+    if (s->kind == CLIP_START_CLIP) return clip_media_hash(s->file, stop, arg, hex);
+    return digest_file_unless(s->file, stop, arg, hex);
 }
 
 int64_t clip_pictures(int64_t blocks, int frames_per_block)

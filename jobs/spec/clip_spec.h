@@ -93,11 +93,12 @@ struct clip_start {
     enum clip_start_kind kind;
     char *file;              /* of a finished clip its folder; NULL: none */
     int64_t pictures;        /* the last so many of a video or clip, whole blocks; else 0 */
-    char sha256[DIGEST_HEX]; /* of the file, of a clip's clip.json; "": not known */
+    char sha256[DIGEST_HEX]; /* of the file; of a clip that of clip_media_hash; "": not known */
 };
 
-/* The file whose hash that is, malloc'ed; NULL when out of memory. */
-char *clip_start_hashed(const struct clip_start *s);
+/* That hash, of what is there now; `stop` as digest_file_unless has it. */
+status clip_start_hash(const struct clip_start *s, bool (*stop)(void *arg), void *arg,
+                       char hex[DIGEST_HEX]) MUST_USE;
 
 struct clip_spec {
     char *job, *owner; /* owner NULL: none */

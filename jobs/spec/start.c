@@ -132,14 +132,16 @@ status start_check(const struct job *job, const struct card *card, struct clip_s
 
 status start_hash(const struct job *job, struct clip_spec *c)
 {
-    char *const path = clip_start_hashed(&c->start);
+    bool const clip = c->start.kind == CLIP_START_CLIP;
+    char *const path =
+        clip ? path_join(c->start.file, "clip.json") : str_format("%s", c->start.file);
     status st = ST_OK;
 
     if (!path) return fail(ST_NOMEM, "%s: no memory", c->start.file);
     if (path_is_missing(path))
         st = tree_fail(job->start.node, "%s: no such file; allowed: the path of a %s", path,
-                       c->start.kind == CLIP_START_CLIP ? "finished clip's folder" : "file");
-    else st = digest_file(path, c->start.sha256);
+                       clip ? "finished clip's folder" : "file");
+    else st = clip_start_hash(&c->start, NULL, NULL, c->start.sha256);
     free(path);
     return st;
 }

@@ -25,8 +25,13 @@ struct dit_shape {
     float eps;
 };
 
-/* Read config.json. ST_FORMAT names the file, the key, and what is allowed. */
+/* Read config.json; or the weights themselves (weights.h), where there is none. ST_FORMAT names the
+ * file, the key, and what is allowed. */
 status dit_shape_read(struct dit_shape *out, const char *path) MUST_USE;
+
+/* As far as the shapes of weights say it; a width that 128 does not divide has one head. ST_FORMAT
+ * if they are no transformer's. */
+status dit_shape_measure(struct dit_shape *out, const struct weights *w) MUST_USE;
 
 struct dit;
 

@@ -1,17 +1,21 @@
 /*
  * dit_shape.c - config.json of a Wan-family transformer, as the release writes it or as diffusers
  * does, which calls its keys otherwise, says the size of a head in place of the width, and leaves
- * out how long a prompt is: its pipeline takes the release's 512.
+ * out how long a prompt is: its pipeline takes the release's 512. Repackaged weights come without
+ * one; then their own shapes say all but the heads, which are of 128 in the whole family.
  */
 #include "base/file.h"
 #include "base/file_kind.h"
+#include "base/file_watch.h"
 #include "base/json_tree.h"
 #include "pipeline/dit/dit.h"
+#include "pipeline/weights/weight_bind.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONFIG_BYTES = 1 << 20, DIM_MAX = 65536, HEADS_MAX = 1024, TEXT_LEN = 512 };
+enum { CONFIG_BYTES = 1 << 20, DIM_MAX = 65536, HEADS_MAX = 1024, TEXT_LEN = 512, HEAD = 128 };
 
 static status read_whole(const struct json_node *root, const char *path, const char *key, int max,
                          int *out)
@@ -118,19 +122,102 @@ static status read_config(struct dit_shape *out, const struct json_node *root, c
     return ST_OK;
 }
 
+/* ---- by the weights ---- */
+
+/* Side `d` of a tensor; 0: it is not there. */
+static int side_of(const struct weights *w, const char *name, int d)
+{
+    int const i = weights_find(w, name);
+    const struct weight_info *const t = i < 0 ? NULL : weights_at(w, i);
+
+    return t && d < t->ndim && t->dim[d] <= DIM_MAX ? (int)t->dim[d] : 0;
+}
+
+static int count_layers(const struct weights *w)
+{
+    int n = 0;
+
+    for (char name[96];; n++) {
+        snprintf(name, sizeof name, "blocks.%d.self_attn.q.weight", n);
+        if (weights_find(w, name) < 0) return n;
+    }
+}
+
+status dit_shape_measure(struct dit_shape *out, const struct weights *w)
+{
+    int const dim = side_of(w, "blocks.0.self_attn.q.weight", 0);
+
+    *out = (struct dit_shape){
+        .dim = dim,
+        .ffn_dim = side_of(w, "blocks.0.ffn.0.weight", 0),
+        .heads = dim % HEAD ? 1 : dim / HEAD,
+        .layers = count_layers(w),
+        .text_dim = side_of(w, "text_embedding.0.weight", 1),
+        .text_len = TEXT_LEN,
+        .freq_dim = side_of(w, "time_embedding.0.weight", 1),
+        .channels = side_of(w, "patch_embedding.weight", 1),
+        .eps = 1e-6f,
+    };
+    if (dim && out->ffn_dim && out->text_dim && out->freq_dim && out->channels) return ST_OK;
+    return fail(ST_FORMAT, "%s: %s", weights_path(w),
+                dim ? "what is around its layers is not there" : bind_guess(w));
+}
+
+static status measure_file(struct dit_shape *out, const char *path)
+{
+    struct weights *w;
+    status st = ST_OK;
+
+    TRY(weights_open_as(&w, &(struct weights_request){ .path = path, .family = WEIGHTS_DIT }));
+    TRY_OUT(dit_shape_measure(out, w));
+    if (out->dim % HEAD || out->freq_dim % 2)
+        st = fail(ST_FORMAT,
+                  "%s: a width of %d says nothing of the heads, which are of %d where there is no "
+                  "config.json; allowed: the model's config.json",
+                  path, out->dim, HEAD);
+out:
+    weights_close(&w);
+    return st;
+}
+
+static bool is_weights(const char *kind)
+{
+    static const char *const weights[] = { FILE_KIND_ZIP, FILE_KIND_SAFETENSORS, FILE_KIND_GGUF,
+                                           FILE_KIND_INDEX };
+
+    for (int i = 0; kind && i < COUNT_OF(weights); i++)
+        if (!strcmp(kind, weights[i])) return true;
+    return false;
+}
+
+/* What the file seems to be, by its first bytes, and how many are a mark of the byte order. */
+static status look_at_kind(const char **kind, size_t *mark, const char *path)
+{
+    struct file_map m;
+
+    TRY(file_map(&m, path));
+    file_watch_map(path, m.data, file_watch_piece(m.size));
+    *mark = m.size >= 3 && !memcmp(m.data, "\xef\xbb\xbf", 3) ? 3 : 0;
+    *kind = file_kind(m.data + *mark, m.size - *mark);
+    file_unmap(&m);
+    return ST_OK;
+}
+
 status dit_shape_read(struct dit_shape *out, const char *path)
 {
     struct json_node *root = NULL;
+    const char *kind;
     char *text = NULL;
-    size_t len;
+    size_t len, mark;
     status st = ST_OK;
 
     *out = (struct dit_shape){ 0 };
-    TRY_OUT(file_read(path, CONFIG_BYTES, &text, &len));
-    size_t const mark = len >= 3 && !memcmp(text, "\xef\xbb\xbf", 3) ? 3 : 0; /* byte order */
-    const char *const kind = file_kind(text + mark, len - mark);
+    TRY(look_at_kind(&kind, &mark, path));
+    if (is_weights(kind)) return measure_file(out, path);
     if (kind && strcmp(kind, FILE_KIND_JSON) != 0)
-        FAIL_OUT(ST_FORMAT, "%s: %s; the model's config.json is expected", path, kind);
+        return fail(ST_FORMAT, "%s: %s; the model's config.json is expected", path, kind);
+    TRY_OUT(file_read(path, CONFIG_BYTES, &text, &len));
+    if (len < mark) FAIL_OUT(ST_FORMAT, "%s: it is being written", path);
     TRY_OUT(json_tree_read(&root, text + mark, len - mark, path));
     if (!json_tree_is(root, NODE_OBJECT)) FAIL_OUT(ST_FORMAT, "%s: an object is expected", path);
     TRY_OUT(read_config(out, root, path));

@@ -1,8 +1,7 @@
-/* finished_clip.c - what clip.json lists against what is in the folder; pictures and latents. */
+/* finished_clip.c - what clip.json lists against what is in the folder. */
 #include "pipeline/output/finished_clip.h"
-#include "base/digest.h"
+#include "base/clip_media.h"
 #include "base/file.h"
-#include "base/json_tree.h"
 #include "base/strbuf.h"
 
 #include <errno.h>
@@ -10,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-enum { RECORD_BYTES = 64 << 20 };
 
 static void copy_id(char to[FINISHED_ID], const struct json_node *root, const char *group,
                     const char *key)
@@ -110,78 +107,17 @@ out:
     return st;
 }
 
-static status read_record(struct json_node **root, const char *dir)
-{
-    char *const path = path_join(dir, "clip.json");
-    char *text = NULL;
-    size_t len;
-    status st = ST_OK;
-
-    *root = NULL;
-    if (!path) return fail(ST_NOMEM, "%s: no memory for a name", dir);
-    TRY_OUT(file_read(path, RECORD_BYTES, &text, &len));
-    TRY_OUT(json_tree_read(root, text, len, path));
-out:
-    free(text);
-    free(path);
-    return st;
-}
-
 status finished_clip_read(struct finished_clip *out, const char *dir, enum finished_depth depth)
 {
     struct json_node *root;
     status st = ST_OK;
 
     *out = (struct finished_clip){ 0 };
-    TRY(read_record(&root, dir));
+    TRY(clip_record_read(&root, dir));
     copy_id(out->task_id, root, "identity", "task_id");
     copy_id(out->numerics_id, root, "identity", "numerics_id");
     TRY_OUT(check_files(out, dir, root, depth));
 out:
     json_tree_free(&root);
     return st;
-}
-
-/* ---- pictures and latents ---------------------------------------------------------------- */
-
-static status join_name(char **out, const char *dir, const struct json_node *entry)
-{
-    const char *const name = json_tree_text(json_tree_member(entry, "file"));
-
-    *out = NULL;
-    if (!name || !name[0] || strchr(name, '/')) return ST_OK;
-    *out = path_join(dir, name);
-    return *out ? ST_OK : fail(ST_NOMEM, "%s: no memory for a name", dir);
-}
-
-static int64_t read_count(const struct json_node *n)
-{
-    return json_tree_is(n, NODE_WHOLE) ? n->whole : 0;
-}
-
-status finished_media_read(struct finished_media *out, const char *dir)
-{
-    struct json_node *root;
-    status st = ST_OK;
-
-    *out = (struct finished_media){ .video = NULL };
-    TRY(read_record(&root, dir));
-    const struct json_node *const video = json_tree_member(root, "video");
-    const struct json_node *const latents = json_tree_member(root, "latents");
-    const struct json_node *const shape = json_tree_member(latents, "shape");
-    out->pictures = read_count(json_tree_member(video, "frames"));
-    if (json_tree_is(shape, NODE_LIST)) out->latent_frames = read_count(json_tree_item(shape, 0));
-    TRY_OUT(join_name(&out->video, dir, json_tree_item(json_tree_member(video, "streams"), 0)));
-    TRY_OUT(join_name(&out->latents, dir, latents));
-out:
-    json_tree_free(&root);
-    if (st != ST_OK) finished_media_free(out);
-    return st;
-}
-
-void finished_media_free(struct finished_media *m)
-{
-    free(m->video);
-    free(m->latents);
-    *m = (struct finished_media){ .video = NULL };
 }

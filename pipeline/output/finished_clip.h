@@ -31,15 +31,4 @@ struct finished_clip {
 status finished_clip_read(struct finished_clip *out, const char *dir,
                           enum finished_depth depth) MUST_USE;
 
-/* What clip.json says of a clip's pictures and latents. */
-struct finished_media {
-    char *video, *latents; /* paths of the first video and of the latents; owned; NULL where
-                                       it names no file of the folder itself */
-    int64_t pictures, latent_frames; /* 0: not in it */
-};
-
-/* ST_FORMAT: the folder has no clip.json that can be read; then there is nothing to free. */
-status finished_media_read(struct finished_media *out, const char *dir) MUST_USE;
-void finished_media_free(struct finished_media *m); /* and sets it to nothing */
-
 #endif /* FINISHED_CLIP_H */

@@ -82,6 +82,9 @@ static const struct rule {
     { LORA, HOLDER, "base_model.", "", false },
     { NET, HOLDER, "transformer.", "", false },
     { NET, HOLDER, "generator.", "", false },
+    { NET, HOLDER, "net.", "", false },  /* trainers with a student and a teacher */
+    { NET, HOLDER, "pipe.", "", false }, /* trainers of a whole pipeline: pipe.dit. */
+    { NET, HOLDER, "dit.", "", false },
     { LORA, HOLDER, "lora_unet_", "", false },
     { VAE, HOLDER, "first_stage_model.", "", false },
     { VAE, HOLDER, "vae.", "", false },

@@ -95,24 +95,6 @@ static status locate_tensor(struct torchfile *f, struct torchfile_entry *e, cons
     return ST_OK;
 }
 
-static status fail_with_keys(const struct pickle *p, int dict, const char *what, const char *path)
-{
-    struct strbuf keys = { 0 };
-    char shown[NAME_SHOWN];
-    int left = 20;
-
-    for (int i = p->value[dict].as.chain.first; i >= 0 && left-- > 0; i = p->item[i].next) {
-        const struct pickle_value *const k = &p->value[p->item[i].key];
-        if (k->kind != PICKLE_TEXT) continue;
-        strbuf_addf(&keys, "%s%s", keys.len ? ", " : "",
-                    name_show(shown, k->as.text.s, k->as.text.len));
-    }
-    status const st =
-        fail(ST_FORMAT, "%s: %s; its keys are: %s", path, what, keys.s ? keys.s : "(none)");
-    strbuf_free(&keys);
-    return st;
-}
-
 static bool holds_tensors(const struct pickle *p, int dict)
 {
     for (int i = p->value[dict].as.chain.first; i >= 0; i = p->item[i].next)
@@ -120,9 +102,47 @@ static bool holds_tensors(const struct pickle *p, int dict)
     return false;
 }
 
-/* Which dict holds the tensors. */
-static status choose_dict(struct torchfile *f, const struct pickle *p, const char *want,
-                          const char *path, int *dict)
+/* With the keys of a dict: those of dicts of tensors alone, where it has such. */
+static status fail_with_keys(const struct pickle *p, int dict, const char *what, const char *path)
+{
+    struct strbuf all = { 0 }, dicts = { 0 };
+    char shown[NAME_SHOWN];
+    int left = 20;
+
+    for (int i = p->value[dict].as.chain.first; i >= 0 && left-- > 0; i = p->item[i].next) {
+        const struct pickle_value *const k = &p->value[p->item[i].key];
+        int const v = p->item[i].value;
+        if (k->kind != PICKLE_TEXT) continue;
+        name_show(shown, k->as.text.s, k->as.text.len);
+        strbuf_addf(&all, "%s%s", all.len ? ", " : "", shown);
+        if (p->value[v].kind == PICKLE_DICT && holds_tensors(p, v))
+            strbuf_addf(&dicts, "%s%s", dicts.len ? ", " : "", shown);
+    }
+    status const st =
+        dicts.s ? fail(ST_FORMAT, "%s: %s; allowed as outer key: %s", path, what, dicts.s)
+                : fail(ST_FORMAT, "%s: %s; its keys are: %s", path, what, all.s ? all.s : "(none)");
+    strbuf_free(&all);
+    strbuf_free(&dicts);
+    return st;
+}
+
+/* Does a name of the dict begin with this and a dot? Then the key stands for those. */
+static bool has_prefix(const struct pickle *p, int dict, const char *prefix)
+{
+    size_t const n = strlen(prefix);
+
+    for (int i = p->value[dict].as.chain.first; i >= 0; i = p->item[i].next) {
+        const struct pickle_value *const k = &p->value[p->item[i].key];
+        if (k->kind == PICKLE_TEXT && k->as.text.len > n + 1 && k->as.text.s[n] == '.' &&
+            !memcmp(k->as.text.s, prefix, n))
+            return true;
+    }
+    return false;
+}
+
+/* The dict that a file is known by, as long as nobody asks for another. *key: its own; NULL: the
+ * outermost. */
+static int find_usual_dict(const struct pickle *p, const char **key)
 {
     static const struct {
         const char *key;
@@ -130,29 +150,39 @@ static status choose_dict(struct torchfile *f, const struct pickle *p, const cha
     } usual[] = { { "generator_ema", false }, { "generator", false }, { "generator_lora", true },
                   { "state_dict", true },     { "model", true },      { "module", true } };
 
+    *key = NULL;
+    for (int i = 0; i < COUNT_OF(usual); i++) {
+        int const at = pickle_get(p, p->root, usual[i].key);
+        if (at < 0 || p->value[at].kind != PICKLE_DICT) continue;
+        if (usual[i].outermost && holds_tensors(p, p->root)) continue;
+        *key = usual[i].key;
+        return at;
+    }
+    return p->root;
+}
+
+/* Which dict holds the tensors. */
+static status choose_dict(struct torchfile *f, const struct pickle *p, const char *want,
+                          const char *path, int *dict)
+{
     const struct pickle_value *const root = &p->value[p->root];
+    const char *usual = NULL;
     char shown[NAME_SHOWN];
 
     if (root->kind == PICKLE_OBJECT)
         return fail(ST_FORMAT, "%s: holds a Python object, made with %s; save its state_dict()",
                     path, name_show(shown, root->as.text.s, root->as.text.len));
     if (root->kind != PICKLE_DICT) return fail(ST_FORMAT, "%s: the pickle is not a dict", path);
-    *dict = p->root;
-    if (want) {
-        *dict = pickle_get(p, p->root, want);
-        if (*dict < 0 || p->value[*dict].kind != PICKLE_DICT) {
+    *dict = want ? pickle_get(p, p->root, want) : -1;
+    if (*dict < 0 || p->value[*dict].kind != PICKLE_DICT) {
+        *dict = find_usual_dict(p, &usual);
+        if (want && !has_prefix(p, *dict, want)) {
             char *const what = str_format("has no dict under the outer key `%s`", want);
             status const st = fail_with_keys(p, p->root, what ? what : "no such outer key", path);
             free(what);
             return st;
         }
-    }
-    for (int i = 0; !want && i < COUNT_OF(usual); i++) {
-        int const at = pickle_get(p, p->root, usual[i].key);
-        if (at < 0 || p->value[at].kind != PICKLE_DICT) continue;
-        if (usual[i].outermost && holds_tensors(p, p->root)) continue;
-        *dict = at;
-        want = usual[i].key;
+        want = usual;
     }
     if (!want) return ST_OK;
     f->outer_key = str_format("%s", want);

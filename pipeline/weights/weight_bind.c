@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SHOWN = 40 }; /* differences told in full */
+enum { SHOWN = 40 /* differences told in full */, PREFIXES = 8 };
 
 void bind_add(struct bind_list *l, const struct bind_slot *like, const char *fmt, ...)
 {
@@ -124,9 +124,45 @@ const char *bind_guess(const struct weights *w)
     return "it seems to be of another model";
 }
 
+/* Is it the end of `raw`, behind a dot? */
+static size_t prefix_before(const char *raw, const char *name)
+{
+    size_t const n = strlen(raw), m = strlen(name);
+
+    return n > m + 1 && raw[n - m - 1] == '.' && !strcmp(raw + n - m, name) ? n - m - 1 : 0;
+}
+
+bool bind_prefix(const struct weights *w, const char *name, int which, char out[BIND_PREFIX])
+{
+    for (int i = 0; i < weights_count(w); i++) {
+        const char *const raw = weights_at(w, i)->raw;
+        size_t const n = prefix_before(raw, name);
+        if (!n || n >= BIND_PREFIX || which--) continue;
+        memcpy(out, raw, n);
+        out[n] = '\0';
+        return true;
+    }
+    return false;
+}
+
+/* Where all that is wanted stands behind something: what that is, an outer key each. */
+static void add_prefixes(struct strbuf *t, const struct bind_list *l, const struct weights *w)
+{
+    char prefix[BIND_PREFIX];
+
+    for (int i = 0; i < l->count; i++) {
+        if (!bind_prefix(w, l->slot[i].name, 0, prefix)) continue;
+        strbuf_addf(t, ", its names behind `%s.`", prefix);
+        for (int n = 1; n < PREFIXES && bind_prefix(w, l->slot[i].name, n, prefix); n++)
+            strbuf_addf(t, ", `%s.`", prefix);
+        strbuf_addf(t, ": an outer key");
+        return;
+    }
+}
+
 /* The headline of what is wrong; `beside`: tensors of the file that nobody asked for. */
-static status fail_with_differences(const struct differences *d, const struct weights *w, bool any,
-                                    int beside)
+static status fail_with_differences(const struct differences *d, const struct bind_list *l,
+                                    const struct weights *w, bool any, int beside)
 {
     struct strbuf t = { 0 };
 
@@ -134,6 +170,7 @@ static status fail_with_differences(const struct differences *d, const struct we
     if (d->twice) strbuf_addf(&t, ", %d twice", d->twice);
     if (beside) strbuf_addf(&t, "; %d others are there", beside);
     if (!any) strbuf_addf(&t, "; %s", bind_guess(w));
+    if (!any) add_prefixes(&t, l, w);
     status const st = fail(ST_FORMAT, "%s: %s%s", weights_path(w), t.s ? t.s : "no memory",
                            d->lines.s ? d->lines.s : "");
     strbuf_free(&t);
@@ -154,7 +191,7 @@ status bind_check(const struct bind_list *l, const struct weights *w)
     }
     int const all = d.missing + d.misfit + d.twice;
     if (all > SHOWN) strbuf_addf(&d.lines, "\n  and %d more", all - SHOWN);
-    if (all) st = fail_with_differences(&d, w, found > 0, weights_count(w) - found);
+    if (all) st = fail_with_differences(&d, l, w, found > 0, weights_count(w) - found);
 out:
     strbuf_free(&d.lines);
     return st;

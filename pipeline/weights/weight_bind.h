@@ -58,4 +58,9 @@ status bind_place(const struct bind_list *l, const struct kern_backend *backend,
  * ST_FORMAT if a value is not finite, with the tensor's name and the element. */
 status bind_load(const struct bind_list *l, struct weights *w, struct kern_ctx *ctx) MUST_USE;
 
+/* What stands before a dot and `name` in a name of the file, as an outer key that would bring it
+ * out: the one of number `which`, from 0. False: there is none. */
+enum { BIND_PREFIX = 128 };
+bool bind_prefix(const struct weights *w, const char *name, int which, char out[BIND_PREFIX]);
+
 #endif /* WEIGHT_BIND_H */

@@ -32,6 +32,7 @@ struct place {
 struct weights {
     char *path;
     enum weights_family family;
+    char *prefix; /* that names begin with, in place of an outer key; NULL: there is none */
     struct file_set set;
     struct part *part; /* one for each file */
     int parts;
@@ -67,11 +68,10 @@ static const struct form {
     const char *name;
     bool (*looks)(const unsigned char *data, size_t size);
     status (*open)(struct part *p, const char *path, const char *outer_key);
-    bool keyed; /* has outer keys */
 } forms[] = {
-    { "torch", torchzip_looks, open_torch, true },
-    { "GGUF", gguf_looks, open_gguf, false },
-    { "safetensors", safetensors_looks, open_safetensors, false },
+    { "torch", torchzip_looks, open_torch },
+    { "GGUF", gguf_looks, open_gguf },
+    { "safetensors", safetensors_looks, open_safetensors },
 };
 
 static status open_part(struct part *p, const char *path, const char *outer_key)
@@ -87,9 +87,6 @@ static status open_part(struct part *p, const char *path, const char *outer_key)
     if (!p->form)
         return fail(ST_FORMAT, "%s: %s", path,
                     kind ? kind : "neither a safetensors, a GGUF nor a torch zip file");
-    if (outer_key && !p->form->keyed)
-        return fail(ST_FORMAT, "%s: outer key `%s` asked for, but a %s file has none", path,
-                    outer_key, p->form->name);
     return p->form->open(p, path, outer_key);
 }
 
@@ -138,10 +135,43 @@ static int compare_names(const void *a, const void *b)
     return strcmp(x->name, y->name);
 }
 
+/* An outer key that is no dict's is what names begin with. */
+static status choose_prefix(struct weights *w, const char *outer_key)
+{
+    const char *const dict = w->part[0].torch.outer_key;
+
+    if (!outer_key || (dict && !strcmp(dict, outer_key))) return ST_OK;
+    w->prefix = str_format("%s", outer_key);
+    return w->prefix ? ST_OK : fail(ST_NOMEM, "%s: no memory for a name", w->path);
+}
+
+/* What of a name is behind the prefix; NULL: it begins otherwise. */
+static const char *skip_prefix(const struct weights *w, const char *name)
+{
+    size_t const n = w->prefix ? strlen(w->prefix) : 0;
+
+    if (!n) return name;
+    return !strncmp(name, w->prefix, n) && name[n] == '.' && name[n + 1] ? name + n + 1 : NULL;
+}
+
+static status list_tensor(struct weights *w, const struct weight_info *from, struct place place)
+{
+    const char *const name = skip_prefix(w, from->name);
+    struct weight_info *const info = &w->info[w->count];
+
+    if (!name) return ST_OK;
+    *info = *from;
+    info->raw = info->name;
+    info->scale = -1;
+    info->name = name_canonical(name, w->family, &w->spare[w->count]);
+    if (!info->name) return fail(ST_NOMEM, "%s: no memory for a name", w->path);
+    w->place[w->count++] = place;
+    return ST_OK;
+}
+
 static status list_tensors(struct weights *w)
 {
     size_t const n = (size_t)w->count;
-    int at = 0;
 
     w->info = calloc(n + 1, sizeof *w->info);
     w->place = calloc(n + 1, sizeof *w->place);
@@ -150,17 +180,15 @@ static status list_tensors(struct weights *w)
     w->aligned = calloc(n + 1, sizeof *w->aligned);
     if (!w->info || !w->place || !w->spare || !w->by_name || !w->aligned)
         return fail(ST_NOMEM, "%s: no memory for %d tensors", w->path, w->count);
+    w->count = 0;
     for (int p = 0; p < w->parts; p++)
-        for (int i = 0; i < part_count(&w->part[p]); i++, at++) {
-            struct weight_info *const info = &w->info[at];
-            *info = *part_info(&w->part[p], i);
-            info->raw = info->name;
-            info->scale = -1;
-            info->name = name_canonical(info->raw, w->family, &w->spare[at]);
-            if (!info->name) return fail(ST_NOMEM, "%s: no memory for a name", w->path);
-            w->place[at] = (struct place){ .part = p, .entry = i };
-        }
-    return ST_OK;
+        for (int i = 0; i < part_count(&w->part[p]); i++)
+            TRY(list_tensor(w, part_info(&w->part[p], i), (struct place){ .part = p, .entry = i }));
+    if (w->count || !w->prefix) return ST_OK;
+    return fail(
+        ST_FORMAT,
+        "%s: outer key `%s`: a %s file has no dictionaries, and no name in it begins with `%s.`",
+        w->path, w->prefix, weights_form(w), w->prefix);
 }
 
 /* One of each name is found by it: the last that is not spare; a second such is its twin. */
@@ -384,6 +412,7 @@ status weights_open_as(struct weights **out, const struct weights_request *r)
         FAIL_OUT(ST_NOMEM, "%s: no memory for a weights file", r->path);
     w->family = r->family;
     TRY_OUT(open_parts(w, r));
+    TRY_OUT(choose_prefix(w, r->outer_key));
     TRY_OUT(list_tensors(w));
     index_names(w);
     find_scales(w);
@@ -421,6 +450,7 @@ void weights_close(struct weights **pw)
     }
     free(w->part);
     file_set_close(&w->set);
+    free(w->prefix);
     free(w->path);
     free(w);
     *pw = NULL;
@@ -434,5 +464,6 @@ const struct weight_info *weights_at(const struct weights *w, int i) { return &w
 
 const char *weights_outer_key(const struct weights *w)
 {
+    if (w->prefix) return w->prefix;
     return w->part[0].torch.outer_key ? w->part[0].torch.outer_key : "";
 }

@@ -62,8 +62,9 @@ const char *weight_shape(const struct weight_info *w, char buf[WEIGHT_SHAPE]);
 
 /* Open a checkpoint by its content, not by its name. `path`: a file, an index of shards, or a
  * folder that has one of these (file_set.h). `outer_key` picks one dict of a torch file
- * ("generator_ema"); NULL takes generator_ema, else generator, else one that is known to hold
- * tensors, else the file's own dict, and is the only choice for the other forms.
+ * ("generator_ema"), or in any form the tensors whose names begin with it and a dot; NULL takes
+ * generator_ema, else generator, else one that is known to hold tensors, else the file's own dict,
+ * and all names.
  * ST_FORMAT says what in the file is wrong. Whoever opens, closes. */
 struct weights_request {
     const char *path, *outer_key;

@@ -2,6 +2,7 @@
 # cli_inspect.sh - what `rollmill inspect` prints, to the letter. ROLLMILL: the program.
 set -u
 rollmill=${ROLLMILL:-./rollmill}
+make_model=${MAKE_MODEL:-build/release/make_model}
 text=tests/golden/text-small
 fail=0
 
@@ -82,8 +83,61 @@ tail -n +2 "$card/card.yaml" | cmp -s - "$card/again" || { echo "card: another b
 cp $model/diffusion_pytorch_model.safetensors "$card/d.safetensors"
 "$rollmill" card "$card" --like "$card/card.yaml" 2>&1 | grep -q 'are transformers; name the one' || { echo "card: of two" && fail=1; }
 "$rollmill" card "$card/d.safetensors" --like "$card/card.yaml" | grep -qx 'weights: d.safetensors' || { echo "card: of a file" && fail=1; }
+# Without another card: that of the release whose file has this name, else the plainest, which says so.
+"$rollmill" card "$card/parts/a.pt" >"$card/plain" 2>"$card/err"
+grep -q 'not in it: its config.json, a text encoder' "$card/err" || { echo "card: alone: $(cat "$card/err")" && fail=1; }
+rm "$card/d.safetensors"
+"$rollmill" card "$card" >"$card/plain" || fail=1
+grep -q '^# No file says which release this is' "$card/plain" && grep -q ' longlive-1.3b, ' "$card/plain" &&
+    grep -qx "name: $(basename "$card" | tr -c 'A-Za-z0-9._\n-' -)" "$card/plain" && grep -qx 'warp: true' "$card/plain" ||
+    { echo "card: plain: $(cat "$card/plain")" && fail=1; }
+mv "$card/parts/a.pt" "$card/parts/rolling_forcing_dmd.pt" && cp $lora/lora.pt "$card/parts/lora.pt" || exit 1
+"$rollmill" card "$card" >"$card/told" || fail=1
+for line in 'name: rolling-forcing-1.3b' 'window: {kind: rolling, attention_frames: 21, sink_frames: 3}' \
+    '# a LoRA, for `lora`: parts/lora.pt'; do
+    grep -qxF "$line" "$card/told" || { echo "card: told: no '$line' in: $(cat "$card/told")" && fail=1; }
+done
+"$rollmill" card "$card" --like longlive-1.3b | grep -qxF '  - {file: parts/lora.pt, outer_key: generator_lora, rank: 256, alpha: 256}' ||
+    { echo "card: without its LoRA" && fail=1; }
+"$rollmill" card "$card" --like longlove 2>&1 | grep -q 'found longlove; allowed: the path of a card, or one of causal-forcing-chunkwise-1.3b, ' ||
+    { echo "card: like what is not there" && fail=1; }
+
+# The folder: each part, and what is missing.
+for line in "is:      transformer: 2 layers of 64, feed-forward 128, prompts of 64, latents of 16 channels" 'is:      tokenizer' \
+    "card:    vae: $card/parts/b.pth" "card:    config: $card/config.json" "card:    \`rollmill card $card\` writes one"; do
+    "$rollmill" inspect "$card" | grep -qxF "$line" || { echo "folder: no '$line' in: $("$rollmill" inspect "$card")" && fail=1; }
+done
+echo '{"_class_name": "WanPipeline"}' >"$card/model_index.json"
+rm "$card/spiece.model"
+"$rollmill" inspect "$card" | grep -q "parts of diffusers' WanPipeline\$" || { echo "folder: no pipeline" && fail=1; }
+"$rollmill" inspect "$card" | grep -qx 'missing: a tokenizer (spiece.model of google/umt5-xxl)' || { echo "folder: nothing missing" && fail=1; }
+"$rollmill" inspect --json "$card" | tr -d '\n' | grep -q '"pipeline": "WanPipeline".*"missing": \[ *"a tokenizer' || { echo "folder: no JSON" && fail=1; }
+echo '[[[[' >"$card/model_index.json"
+"$rollmill" inspect "$card" | head -n 1 | grep -q ': 5 parts$' || { echo "folder: a broken index: $("$rollmill" inspect "$card" | head -n 1)" && fail=1; }
+
+# A release as it comes, with its config.json and without: the card is one that check takes.
+"$make_model" "$card/tiny" --size tiny >/dev/null 2>&1 && rm "$card/tiny/diffusion_pytorch_model.safetensors" || exit 1
+printf 'render: 1\nname: x\nmodel: tiny/card.yaml\nprompt: x\nclip: {size: 64x48, length: 33f}\n' >"$card/job.yaml"
+for config in config.json rolling_forcing_dmd.pt; do
+    "$rollmill" card "$card/tiny" >"$card/told" || fail=1
+    grep -qx "config: $config" "$card/told" || { echo "card: config: $(cat "$card/told")" && fail=1; }
+    mv "$card/told" "$card/tiny/card.yaml"
+    "$rollmill" check "$card/job.yaml" >/dev/null 2>"$card/err" || { echo "card: check: $(cat "$card/err")" && fail=1; }
+    rm -f "$card/tiny/config.json"
+done
+
+# Names that begin as nobody knows.
+python3 - $model/diffusion_pytorch_model.safetensors "$card/ema.safetensors" <<'END' || exit 1
+import json, struct, sys
+data = open(sys.argv[1], "rb").read()
+n = struct.unpack("<Q", data[:8])[0]
+head = {"ema.x." + k: v for k, v in json.loads(data[8:8 + n]).items() if k != "__metadata__"}
+text = json.dumps(head).encode()
+open(sys.argv[2], "wb").write(struct.pack("<Q", len(text)) + text + data[8 + n:])
+END
+part "$card/ema.safetensors" | grep -qx '         outer_key: ema.x' || { echo "prefix: $(part "$card/ema.safetensors")" && fail=1; }
 rm "$card/parts/b.pth"
-"$rollmill" card "$card/d.safetensors" --like "$card/card.yaml" 2>&1 | grep -q 'not in it: a VAE' || { echo "card: without a VAE" && fail=1; }
+"$rollmill" card "$card/parts/rolling_forcing_dmd.pt" --like "$card/card.yaml" 2>&1 | grep -q 'not in it: its config.json, a text encoder, spiece.model, a VAE' || { echo "card: without a VAE" && fail=1; }
 "$rollmill" card "$card/c.pth" --like "$card/card.yaml" 2>&1 | grep -q 'found text encoder; allowed: a transformer' || { echo "card: of an encoder" && fail=1; }
 rm -r "$card"
 

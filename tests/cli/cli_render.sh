@@ -225,11 +225,21 @@ latents out/film/l.safetensors 1 >had.bin
 cmp -s had.bin has.bin || wrong "the first picture of a finished clip's end is another than its video's"
 latents out/film/l.safetensors 3 >had.bin
 latents out/clip/l.safetensors 3 | cmp -s - had.bin && wrong "a finished clip's latents are encoded"
+# In the ids it stands by these bytes, not by its record, which says when it was made.
+id_of() { "$rollmill" check --json "$1" | sed -n 's/.*"content_id": "\([0-9a-f]*\)".*/\1/p'; }
+start ended starts 33f 'video: source.mp4, last: 1s' again
+expect 0 'render: 1 clips made' render ended.yaml
+cmp -s out/ended/clip.json again/ended/clip.json && wrong "two records alike"
+start twice starts 2s 'clip: again/ended, last: 9f'
+[ -n "$(id_of clip.yaml)" ] || wrong "no id in: $("$rollmill" check --json clip.yaml)"
+[ "$(id_of clip.yaml)" = "$(id_of twice.yaml)" ] || wrong "another id with a source that was rendered again"
+printf X | dd of=again/ended/l.safetensors bs=1 seek="$(($(wc -c <again/ended/l.safetensors) - 9))" conv=notrunc 2>/dev/null
+[ "$(id_of clip.yaml)" = "$(id_of twice.yaml)" ] && wrong "the same id with other latents"
 start wrong starts 2s 'clip: out/more, last: 9f' wrong
 expect 1 'out/more/clip.json: found 48 pictures of 15 latent frames; allowed: all of them' render wrong.yaml
 sed -i 's/"latents": {$/"latent": {/' out/ended/clip.json
 start wrong starts 2s 'clip: out/ended, last: 9f' wrong
-expect 1 'out/ended/clip.json: found no latents; allowed: a clip with video and latents' render wrong.yaml
+expect 2 'out/ended/clip.json: found no latents; allowed: a clip with video and latents' render wrong.yaml
 start wrong starts 2s 'clip: nowhere, last: 9f'
 expect 2 "start.clip: nowhere/clip.json: no such file; allowed: the path of a finished clip's folder" render wrong.yaml
 # What is wrong with a start is said with its file; the model must be made for it, or forced.

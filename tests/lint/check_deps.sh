@@ -48,7 +48,7 @@ pipeline/decode      | base comm pipeline/vae                           | decode
 pipeline/resume      | base                                             | snapshot.h
 pipeline/output      | base kernels/tensor.h kernels/pixels.h pipeline/weights/tensor_file.h pipeline/resume pipeline/output/av | clip_writer.h sidecar.h finished_clip.h clip_claim.h attempts.h drift.h
 pipeline/output/av   | base kernels/pixels.h                            | video.h video_pictures.h video_read.h codec.h
-pipeline/engine/dispatch | base jobs/spec/spec_json.h pipeline/weights pipeline/output pipeline/output/av | dispatch.h
+pipeline/engine/dispatch | base jobs/spec/spec_json.h pipeline/weights pipeline/output/av | dispatch.h
 pipeline/engine      | base kernels comm cluster pipeline/* jobs/spec/clip_spec.h jobs/spec/model_spec.h jobs/spec/spec_json.h | engine.h work_source.h workload.h workload_query.h model_check.h footprint.h model_pool.h output_formats.h
 
 cmd                  | base kernels comm jobs/spec pipeline/weights pipeline/text pipeline/text/clean pipeline/dit pipeline/line pipeline/vae pipeline/output pipeline/output/av pipeline/engine |

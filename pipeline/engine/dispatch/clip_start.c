@@ -13,10 +13,10 @@
  * not fit is its own clip's failure, and so are pictures that come to no number and memory that is
  * short. What the encoder fails at otherwise - a file that changed, a card - is the group's.
  */
+#include "base/clip_media.h"
 #include "base/log.h"
 #include "pipeline/engine/dispatch/dispatch_internal.h"
 #include "pipeline/output/av/video_pictures.h"
-#include "pipeline/output/finished_clip.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -224,11 +224,9 @@ static status read_last_latents(const struct start_reader *r, struct live_clip *
 
 /* The last pictures of a video are those of its last latents only where none was cut off at the
  * end. */
-static status check_media(const struct finished_media *m, const char *dir)
+static status check_media(const struct clip_media *m, const char *dir)
 {
-    if (!m->video || !m->latents)
-        return fail(ST_FORMAT, "%s/clip.json: found no %s; allowed: a clip with video and latents",
-                    dir, m->video ? "latents" : "video");
+    TRY(clip_media_check(m, dir));
     if (m->latent_frames > 0 && m->pictures == 1 + VAE_PICTURES * (m->latent_frames - 1))
         return ST_OK;
     return fail(ST_FORMAT,
@@ -240,15 +238,15 @@ static status check_media(const struct finished_media *m, const char *dir)
 static status read_clip(struct start_reader *r, struct live_clip *c)
 {
     const char *const dir = c->spec.start.file;
-    struct finished_media from;
+    struct clip_media from;
     status st = ST_OK;
 
-    TRY(finished_media_read(&from, dir));
+    TRY(clip_media_read(&from, dir));
     TRY_OUT(check_media(&from, dir));
     TRY_OUT(read_pictures(r, c, from.video, true));
     TRY_OUT(read_last_latents(r, c, from.latents));
 out:
-    finished_media_free(&from);
+    clip_media_free(&from);
     return st;
 }
 
@@ -257,13 +255,9 @@ out:
 /* The ids stand for the file as it was when the job was read. */
 static status check_start_file(struct start_reader *r, const struct clip_start *start)
 {
-    char *const path = clip_start_hashed(start);
     char now[DIGEST_HEX];
 
-    if (!path) return fail(ST_NOMEM, "%s: no memory", start->file);
-    status const st = digest_file_unless(path, count_progress, r, now);
-    free(path);
-    TRY(st);
+    TRY(clip_start_hash(start, count_progress, r, now));
     if (!start->sha256[0] || !strcmp(now, start->sha256)) return ST_OK;
     return fail(ST_FORMAT, "%s: is another file than when the job was read", start->file);
 }

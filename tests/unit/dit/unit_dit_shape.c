@@ -3,6 +3,7 @@
 
 #include "base/strbuf.h"
 #include "pipeline/dit/dit.h"
+#include "pipeline/weights/tensor_file.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -134,6 +135,43 @@ static void numbers_that_do_not_fit(void **state)
     }
 }
 
+/* Without a config.json: by the weights' shapes, and heads of 128. */
+static void by_the_weights(void **state)
+{
+    static float numbers[256 * 128];
+    struct tensor_file_item item[] = {
+        { "net.blocks.0.self_attn.q.weight", { numbers, DT_F32, 2, { 128, 128 } } },
+        { "net.blocks.1.self_attn.q.weight", { numbers, DT_F32, 2, { 128, 128 } } },
+        { "net.blocks.0.ffn.0.weight", { numbers, DT_F32, 2, { 256, 128 } } },
+        { "net.text_embedding.0.weight", { numbers, DT_F32, 2, { 128, 32 } } },
+        { "net.time_embedding.0.weight", { numbers, DT_F32, 2, { 128, 64 } } },
+        { "net.patch_embedding.weight", { numbers, DT_F32, 5, { 128, 16, 1, 2, 2 } } },
+    };
+    struct dit_shape s;
+
+    (void)state;
+    ok(tensor_file_write(path, item, COUNT_OF(item)));
+    ok(dit_shape_read(&s, path));
+    assert_int_equal(s.dim, 128);
+    assert_int_equal(s.heads, 1);
+    assert_int_equal(s.layers, 2);
+    assert_int_equal(s.ffn_dim, 256);
+    assert_int_equal(s.text_dim, 32);
+    assert_int_equal(s.text_len, 512);
+    assert_int_equal(s.freq_dim, 64);
+    assert_int_equal(s.channels, 16);
+    item[0].t.dim[0] = 96;
+    ok(tensor_file_write(path, item, COUNT_OF(item)));
+    assert_int_equal(dit_shape_read(&s, path), ST_FORMAT);
+    assert_non_null(strstr(error_last()->msg, "a width of 96 says nothing of the heads"));
+    ok(tensor_file_write(path, item, COUNT_OF(item) - 1));
+    assert_int_equal(dit_shape_read(&s, path), ST_FORMAT);
+    assert_non_null(strstr(error_last()->msg, "what is around its layers is not there"));
+    ok(tensor_file_write(path, item + 5, 1));
+    assert_int_equal(dit_shape_read(&s, path), ST_FORMAT);
+    assert_non_null(strstr(error_last()->msg, "it seems to be a video transformer"));
+}
+
 static int make_file(void **state)
 {
     (void)state;
@@ -150,10 +188,9 @@ static int remove_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good_configs),
-        cmocka_unit_test(diffusers_configs),
-        cmocka_unit_test(broken_configs),
-        cmocka_unit_test(numbers_that_do_not_fit),
+        cmocka_unit_test(good_configs),   cmocka_unit_test(diffusers_configs),
+        cmocka_unit_test(broken_configs), cmocka_unit_test(numbers_that_do_not_fit),
+        cmocka_unit_test(by_the_weights),
     };
     return cmocka_run_group_tests_name("unit_dit_shape", tests, make_file, remove_file);
 }

@@ -392,6 +392,50 @@ static void no_memory(void **state)
     strbuf_free(&m);
 }
 
+/* ComfyUI's text encoders have the model's bytes among their tensors. */
+static void among_tensors(void **state)
+{
+    static const char *const names[] = { "spiece_model", "spiece" };
+    static const char text[] = "a red kite drifts over the quiet river";
+    char path[] = "/tmp/unit-tokenizer.XXXXXX", head[128], length[8];
+    struct tokenizer *plain, *packed;
+    int32_t want[LEN], got[LEN];
+    struct strbuf file = { 0 };
+    struct file_map m;
+    int fd, wants, gots;
+
+    (void)state;
+    assert_int_equal(file_map(&m, MODEL), ST_OK);
+    assert_true((fd = mkstemp(path)) >= 0 && !close(fd));
+    for (int i = 0; i < COUNT_OF(names); i++) {
+        int const n =
+            snprintf(head, sizeof head,
+                     "{\"%s\":{\"dtype\":\"U8\",\"shape\":[%zu],\"data_offsets\":[0,%zu]}}",
+                     names[i], m.size, m.size);
+        for (int b = 0; b < 8; b++) length[b] = (char)(b ? 0 : n);
+        strbuf_add(&file, length, sizeof length);
+        strbuf_add(&file, head, (size_t)n);
+        strbuf_add(&file, m.data, m.size);
+        assert_int_equal(file_write(path, file.s, file.len), ST_OK);
+        strbuf_free(&file);
+        if (i) {
+            assert_int_equal(tokenizer_open(&packed, path), ST_FORMAT);
+            assert_non_null(strstr(error_last()->msg, "a safetensors file without a tokenizer"));
+            continue;
+        }
+        assert_int_equal(tokenizer_open(&plain, MODEL), ST_OK);
+        assert_int_equal(tokenizer_open(&packed, path), ST_OK);
+        assert_int_equal(tokenizer_encode(plain, text, want, LEN, &wants), ST_OK);
+        assert_int_equal(tokenizer_encode(packed, text, got, LEN, &gots), ST_OK);
+        assert_int_equal(gots, wants);
+        assert_memory_equal(got, want, (size_t)wants * sizeof *want);
+        tokenizer_close(&plain);
+        tokenizer_close(&packed);
+    }
+    file_unmap(&m);
+    assert_int_equal(unlink(path), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -399,7 +443,7 @@ int main(void)
         cmocka_unit_test(too_long),      cmocka_unit_test(own_model),
         cmocka_unit_test(broken_bytes),  cmocka_unit_test(broken_files),
         cmocka_unit_test(broken_pieces), cmocka_unit_test(broken_rules),
-        cmocka_unit_test(no_memory),
+        cmocka_unit_test(no_memory),     cmocka_unit_test(among_tensors),
     };
     return cmocka_run_group_tests_name("unit_tokenizer", tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 #include "base/strbuf.h"
 #include "pipeline/weights/tensor_file.h"
 #include "pipeline/weights/weight_bind.h"
+#include "tools/torch_writer.h"
 #include <math.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -227,6 +228,87 @@ static void twins(void **state)
     weights_close(&w);
 }
 
+/* ---- outer keys --------------------------------------------------------------------------- */
+
+static void write_torch(const char *const key[2])
+{
+    static const char *const name[] = { "model.a" };
+    static const struct tensor shape[] = { { .dtype = DT_F32, .ndim = 1, .dim = { 2 } } };
+    static const float values[2][2] = { { 1, 2 }, { 3, 4 } };
+    struct torch_writer_dict const dict[] = {
+        { .key = key[0], .name = name, .shape = shape, .count = 1 },
+        { .key = key[1], .name = name, .shape = shape, .count = 1 },
+    };
+    struct torch_writer *w;
+
+    assert_int_equal(torch_writer_open(&w, path, dict, 2), ST_OK);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(torch_writer_begin(w, i, sizeof values[i]), ST_OK);
+        assert_int_equal(torch_writer_bytes(w, values[i], sizeof values[i]), ST_OK);
+        assert_int_equal(torch_writer_end(w), ST_OK);
+    }
+    assert_int_equal(torch_writer_commit(w), ST_OK);
+    torch_writer_close(&w);
+}
+
+/* The first number of `a` under this key; NAN: refused, with these words. */
+static float first_under(const char *outer_key, const char *words)
+{
+    struct weights_request const r = { path, outer_key, WEIGHTS_DIT };
+    struct weights *w;
+    float first = NAN;
+
+    if (weights_open_as(&w, &r) != ST_OK) {
+        if (!strstr(error_last()->msg, words)) give_up("%s", error_last()->msg);
+        return NAN;
+    }
+    int const at = weights_find(w, "a");
+    if (at >= 0) assert_int_equal(weights_read(w, at, 0, 1, &first), ST_OK);
+    if (outer_key) assert_string_equal(weights_outer_key(w), outer_key);
+    weights_close(&w);
+    return first;
+}
+
+/* Dictionaries that nobody knows are asked for by name, and named where they are not. */
+static void outer_keys(void **state)
+{
+    static const char list[] = "holds no tensors; allowed as outer key: ema, critic";
+
+    (void)state;
+    write_torch((const char *const[]){ "ema", "critic" });
+    assert_true(isnan(first_under(NULL, list)));
+    assert_true(isnan(first_under("generator", "allowed as outer key: ema, critic")));
+    assert_true(first_under("ema", "") == 1);
+    assert_true(first_under("critic", "") == 3);
+    write_torch((const char *const[]){ "critic", "generator" });
+    assert_true(first_under(NULL, "") == 3);
+    assert_true(first_under("critic", "") == 1);
+}
+
+/* What names begin with is an outer key too, in a file without dictionaries. */
+static void prefixes(void **state)
+{
+    static float one[2] = { 1, 1 }, two[2] = { 2, 2 };
+    struct tensor_file_item const item[] = {
+        { "ema.model.a", { one, DT_F32, 1, { 2 } } },
+        { "online.a", { two, DT_F32, 1, { 2 } } },
+    };
+    struct bind_list l = { 0 };
+    struct tensor t;
+
+    (void)state;
+    assert_int_equal(tensor_file_write(path, item, COUNT_OF(item)), ST_OK);
+    assert_true(first_under("ema", "") == 1);
+    assert_true(first_under("online", "") == 2);
+    assert_true(isnan(first_under("on", "no name in it begins with `on.`")));
+    struct weights *w = open_file(path, WEIGHTS_DIT);
+    bind_add(&l, &(struct bind_slot){ .ndim = 1, .dim = { 2 }, .vector = &t }, "a");
+    assert_int_equal(bind_check(&l, w), ST_FORMAT);
+    assert_non_null(strstr(error_last()->msg, "its names behind `ema.model.`, `online.`"));
+    bind_free(&l);
+    weights_close(&w);
+}
+
 /* ---- shards and folders ---------------------------------------------------------------- */
 
 static void write_text(const char *name, const char *text)
@@ -391,6 +473,7 @@ int main(void)
         cmocka_unit_test(every_name),  cmocka_unit_test(packed_numbers),
         cmocka_unit_test(scales),      cmocka_unit_test(bound_from_fp8),
         cmocka_unit_test(twins),       cmocka_unit_test(sets_of_files),
+        cmocka_unit_test(outer_keys),  cmocka_unit_test(prefixes),
         cmocka_unit_test(broken_gguf), cmocka_unit_test(odd_gguf),
     };
     return cmocka_run_group_tests_name("unit_formats", tests, setup, teardown);
