@@ -88,6 +88,7 @@ torture: tests
 	@tests/queue/postgres.sh run tests/queue/points.sh || [ $$? -eq 77 ]
 	@FAULTS=500 tests/queue/chaos.sh sqlite
 	@FAULTS=500 tests/queue/chaos.sh postgres || [ $$? -eq 77 ]
+	@tests/queue/full.sh || [ $$? -eq 77 ]
 	@tests/queue/occupancy.sh
 	@tests/queue/occupancy.sh postgres || [ $$? -eq 77 ]
 	@tests/mpi/two_hosts.sh || [ $$? -eq 77 ]
