@@ -74,8 +74,8 @@ $(SHIM:%=$B/%.so): $B/%.so: tests/shim/%.c
 
 # Each call of a render gone wrong; power cuts; killed at every call that changes a file, signals at
 # random moments; ranks stopped on a machine with much else to do; a world killed at every call that
-# changes a file, its queue's too; worlds on a queue that are killed and stopped 500 times; two hosts
-# and the link between them; worlds under a real Slurm, where these can be had: hours.
+# changes a file, its queue's too; worlds on a queue that are killed and stopped 500 times; how busy
+# a queue keeps its worlds; two hosts and the link between them; worlds under a real Slurm, where these can be had: hours.
 torture: tests
 	@TORTURE=1 tests/cli/cli_nth.sh
 	@TORTURE=1 tests/cli/cli_power.sh || [ $$? -eq 77 ]
@@ -88,6 +88,9 @@ torture: tests
 	@tests/queue/postgres.sh run tests/queue/points.sh || [ $$? -eq 77 ]
 	@FAULTS=500 tests/queue/chaos.sh sqlite
 	@FAULTS=500 tests/queue/chaos.sh postgres || [ $$? -eq 77 ]
+	@tests/queue/full.sh || [ $$? -eq 77 ]
+	@tests/queue/occupancy.sh
+	@tests/queue/occupancy.sh postgres || [ $$? -eq 77 ]
 	@tests/mpi/two_hosts.sh || [ $$? -eq 77 ]
 	@tests/queue/slurm.sh || [ $$? -eq 77 ]
 

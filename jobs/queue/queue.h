@@ -68,8 +68,9 @@ struct queue;
 
 /* By its URL, sqlite:PATH or postgresql://...; `make`: tables are made where there are none. *q is
  * set whatever the answer, for queue_error (NULL for want of memory); close it. A store that never
- * answered is QUEUE_REFUSED: a wrong password looks like a server that is away. SQLite's file must
- * lie on a disk of this machine, for its locks do not hold elsewhere. */
+ * answered is QUEUE_REFUSED: a wrong password looks like a server that is away; but one that is
+ * starting or recovering says so, and is waited for, a minute at most. SQLite's file must lie on a
+ * disk of this machine, for its locks do not hold elsewhere. */
 enum queue_answer queue_open(struct queue **q, const char *url, bool make);
 void queue_close(struct queue **q);             /* NULL is fine; sets NULL */
 const char *queue_error(const struct queue *q); /* of the last answer that was not QUEUE_OK */

@@ -322,6 +322,23 @@ static const struct store_ops pg_ops = {
     .close = pg_close,
 };
 
+enum { STARTING_TRIES = 120 }; /* of half a second */
+
+/* A server that recovers from a crash, or is being started or stopped, says so to whoever comes; it
+ * is waited for. One that says anything else, or nothing, is tried once more: it may have been
+ * about to. */
+static void await_server(struct pg *s, const char *const *key, const char *const *value)
+{
+    struct timespec const pause = { 0, 500000000L };
+    bool starting = true;
+
+    for (int i = 0; i < STARTING_TRIES && starting && PQstatus(s->c) != CONNECTION_OK; i++) {
+        starting = PQpingParams(key, value, 1) == PQPING_REJECT;
+        if (starting) nanosleep(&pause, NULL);
+        PQreset(s->c);
+    }
+}
+
 enum store_answer store_postgres_open(struct store **out, const char *url)
 {
     /* What the URL says comes last and wins. Without tcp_user_timeout a server that vanished
@@ -335,6 +352,7 @@ enum store_answer store_postgres_open(struct store **out, const char *url)
     if (!s) return STORE_BAD;
     s->base.ops = &pg_ops;
     s->c = PQconnectdbParams(key, value, 1);
+    await_server(s, key, value);
     return begin_session(s);
 }
 

@@ -73,9 +73,11 @@ status frames_check_sink(const struct kv_policy *p, int least) MUST_USE;
 /* The places of the `best` largest of `count` scores, rising; of equal ones the first. */
 status rank_best(const float *score, int64_t count, int64_t best, int32_t *out) MUST_USE;
 
-/* A choice of `count` rows of `of`, to the room's index. */
-status rank_upload(const struct kv_call *c, const int32_t *choice, int64_t count,
-                   int64_t of) MUST_USE;
+/* Rising, each from `first` on and below `end`, as rank_best chooses? ST_ARG says which is not. */
+status rank_check(const int32_t *choice, int64_t count, int64_t first, int64_t end) MUST_USE;
+
+/* A choice of `count` rows, to the room's index. */
+status rank_upload(const struct kv_call *c, const int32_t *choice, int64_t count) MUST_USE;
 
 /* ---- policy_rows.c -------------------------------------------------------------------------- */
 

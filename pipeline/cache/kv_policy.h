@@ -14,7 +14,7 @@
  *   kept      rows of its own in the cache, per layer, that are no frame's: averages, or single
  *             tokens that were chosen. The rule lists them as KV_KEPT
  *   state     numbers on the host (kv_state.h), the same on every rank of a line; they change only
- *             in the three calls below
+ *             in the calls below
  *
  *   enter     before the first pass of a block, on every rank: the state moves on to this block,
  *             and so do rows that are averages of what leaves. All that the passes before have
@@ -24,8 +24,10 @@
  *   choose    in the first pass of a block, a layer, on the rank that owns it, queries at hand:
  *             which rows are kept, as numbers (the choice). Nobody else chooses: sums that order
  *             otherwise on another machine could choose otherwise
- *   settle    on every rank, a layer's choice is there: rows move. At once where it was made, at
- *             the end of the tick elsewhere, so before anybody's next pass
+ *   take      on every rank, a layer's choice is there: is it one that can have been made, and what
+ *             the state remembers of it
+ *   settle    behind take: rows move. At once where the choice was made, at the end of the tick
+ *             elsewhere, so before anybody's next pass
  *
  * A policy whose scores come from clean keys alone, which all ranks have to the bit, needs none of
  * that: it chooses in enter, on the host and in one order of sums, each rank for itself.
@@ -146,10 +148,12 @@ struct kv_policy_ops {
     /* Numbers of a layer's note, for rows of so many columns; NULL: as many. */
     int64_t (*note_count)(int64_t dim);
 
-    /* See above; NULL: nothing to do. enter: all layers, call.layer is not read. */
+    /* See above; NULL: nothing to do. enter: all layers, call.layer is not read; of a policy that
+     * chooses it goes by the state alone (kv_replay_choice). */
     status (*enter)(const struct kv_call *c, int64_t block);
     status (*observe)(const struct kv_call *c);
     status (*choose)(const struct kv_call *c);
+    status (*take)(struct kv_state *s, int layer); /* ST_ARG */
     status (*settle)(const struct kv_call *c);
 
     /* Where kept row `row` of a layer comes from, for who wants to look: source frame and token of

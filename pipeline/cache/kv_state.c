@@ -132,11 +132,17 @@ status kv_observe(const struct kv_call *c)
     return ops_of(c->state)->observe ? ops_of(c->state)->observe(c) : ST_OK;
 }
 
+static status settle_layer(const struct kv_call *c)
+{
+    TRY(ops_of(c->state)->take(c->state, c->layer));
+    return ops_of(c->state)->settle ? ops_of(c->state)->settle(c) : ST_OK;
+}
+
 status kv_choose(const struct kv_call *c)
 {
     if (!chooses_in(c->state, c->layer)) return ST_OK;
     TRY(ops_of(c->state)->choose(c));
-    return ops_of(c->state)->settle(c);
+    return settle_layer(c);
 }
 
 status kv_settle(const struct kv_call *c)
@@ -144,7 +150,7 @@ status kv_settle(const struct kv_call *c)
     struct kv_call one = *c;
 
     for (one.layer = 0; one.layer < c->state->choice_layers; one.layer++)
-        if (chooses_in(c->state, one.layer)) TRY(ops_of(c->state)->settle(&one));
+        if (chooses_in(c->state, one.layer)) TRY(settle_layer(&one));
     return ST_OK;
 }
 
@@ -152,4 +158,15 @@ status kv_settle_taken(const struct kv_call *c, const void *choice)
 {
     memcpy(c->state->choice, choice, kv_state_choice_bytes(c->state));
     return kv_settle(c);
+}
+
+status kv_replay_choice(struct kv_state *s, int64_t block, const void *choice)
+{
+    struct kv_call const c = { .state = s };
+
+    TRY(kv_enter(&c, block));
+    memcpy(s->choice, choice, kv_state_choice_bytes(s));
+    for (int layer = 0; layer < s->choice_layers; layer++)
+        if (chooses_in(s, layer)) TRY(ops_of(s)->take(s, layer));
+    return ST_OK;
 }

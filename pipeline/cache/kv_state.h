@@ -108,4 +108,9 @@ status kv_settle(const struct kv_call *c) MUST_USE;
  * entered. ST_ARG for what cannot have been chosen. */
 status kv_settle_taken(const struct kv_call *c, const void *choice) MUST_USE;
 
+/* The same without any rows, for a state of its own that no line has: can this have been chosen for
+ * `block`, behind what was replayed of the blocks before? From block 0 on, behind kv_state_reset.
+ * Only of a policy that chooses. ST_ARG: no. */
+status kv_replay_choice(struct kv_state *s, int64_t block, const void *choice) MUST_USE;
+
 #endif /* KV_STATE_H */

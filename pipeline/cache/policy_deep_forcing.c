@@ -217,12 +217,13 @@ static status choose_tokens(const struct kv_call *c)
 }
 
 /* In place: a row only ever moves to the front. */
-static void move_sources(struct kv_state *s, int layer)
+static status move_sources(struct kv_state *s, int layer)
 {
     const struct deep_layer *const l = layer_of(s, layer);
     struct deep_token *const t = tokens_of(s, layer);
     const int32_t *const choice = kv_state_choice(s, layer);
 
+    TRY(rank_check(choice, l->kept, 0, count_candidates(s, l)));
     for (int64_t i = 0; i < l->kept; i++) {
         int64_t const behind = choice[i] - l->old_kept;
         struct deep_token const fresh = { .frame = (int32_t)(l->old_tail + behind / s->tokens),
@@ -230,6 +231,7 @@ static void move_sources(struct kv_state *s, int layer)
         t[i] = behind < 0 ? t[choice[i]] : fresh;
         t[i].uses++;
     }
+    return ST_OK;
 }
 
 static status keep_chosen(const struct kv_call *c)
@@ -240,14 +242,13 @@ static status keep_chosen(const struct kv_call *c)
     struct tensor const index = tensor_slice(&c->room.index, 0, l->kept);
     struct tensor to[2];
 
-    TRY(rank_upload(c, kv_state_choice(s, c->layer), l->kept, count_candidates(s, l)));
+    TRY(rank_upload(c, kv_state_choice(s, c->layer), l->kept));
     kv_cache_kept(c->cache, c->layer, 0, l->kept, &to[0], &to[1]);
     for (int i = 0; i < COUNT_OF(to); i++) {
         TRY(collect_candidates(c, i == 0));
         TRY(kern_gather_rows(
             c->ctx, &(struct kern_gather_rows){ .x = &from, .index = &index, .out = &to[i] }));
     }
-    move_sources(s, c->layer);
     return ST_OK;
 }
 
@@ -274,6 +275,7 @@ const struct kv_policy_ops policy_deep_forcing = {
     .enter = plan_block,
     .observe = note_queries,
     .choose = choose_tokens,
+    .take = move_sources,
     .settle = keep_chosen,
     .kept_source = find_token,
 };

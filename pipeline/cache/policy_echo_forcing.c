@@ -376,28 +376,36 @@ static status collect_ring(const struct kv_call *c, const struct echo_ring *r, i
     return ST_OK;
 }
 
+static status note_uses(struct kv_state *s, int layer)
+{
+    const int32_t *const choice = kv_state_choice(s, layer);
+    struct echo_ring const r = ring_of(s);
+
+    TRY(rank_check(choice, s->choice_count, 0, (r.end - r.first) * s->tokens));
+    for (int64_t i = 0; i < s->choice_count; i++) {
+        struct echo_token const t = { .frame = (int32_t)(r.first + choice[i] / s->tokens),
+                                      .token = (int32_t)(choice[i] % s->tokens) };
+        echo_tokens_of(s, layer)[i] = t;
+        uses_of(s, layer, t.frame)[t.token]++;
+    }
+    return ST_OK;
+}
+
 static status keep_echo(const struct kv_call *c)
 {
     const struct kv_state *const s = c->state;
-    const int32_t *const choice = kv_state_choice(s, c->layer);
     struct echo_ring const r = ring_of(s);
     int64_t const count = (r.end - r.first) * s->tokens;
     struct tensor const from = tensor_slice(&c->room.rows, 0, count);
     struct tensor const index = tensor_slice(&c->room.index, 0, s->choice_count);
     struct tensor to[2];
 
-    TRY(rank_upload(c, choice, s->choice_count, count));
+    TRY(rank_upload(c, kv_state_choice(s, c->layer), s->choice_count));
     kv_cache_kept(c->cache, c->layer, 0, s->choice_count, &to[0], &to[1]);
     for (int i = 0; i < COUNT_OF(to); i++) {
         TRY(collect_ring(c, &r, i));
         TRY(kern_gather_rows(
             c->ctx, &(struct kern_gather_rows){ .x = &from, .index = &index, .out = &to[i] }));
-    }
-    for (int64_t i = 0; i < s->choice_count; i++) {
-        struct echo_token const t = { .frame = (int32_t)(r.first + choice[i] / s->tokens),
-                                      .token = (int32_t)(choice[i] % s->tokens) };
-        echo_tokens_of(s, c->layer)[i] = t;
-        uses_of(s, c->layer, t.frame)[t.token]++;
     }
     return ST_OK;
 }
@@ -424,6 +432,7 @@ const struct kv_policy_ops policy_echo_forcing = {
     .enter = forget_uses,
     .observe = calibrate_queries,
     .choose = choose_echo,
+    .take = note_uses,
     .settle = keep_echo,
     .kept_source = find_echo_token,
 };

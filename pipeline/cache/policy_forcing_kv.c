@@ -289,7 +289,7 @@ static status renew_dynamic_part(const struct kv_call *c, int64_t block)
     d->first = (block - 1) * s->policy.frames_per_block - newest_frames(&s->policy);
     TRY(choose_chunks(c));
     for (int64_t i = 0; i < rows; i++) rows_of(s)[i] = (int32_t)source_row(s, i);
-    TRY(rank_upload(c, rows_of(s), rows, CANDIDATES * s->tokens));
+    TRY(rank_upload(c, rows_of(s), rows));
     for (int layer = 1; layer < s->layers; layer++) TRY(keep_layer(c, layer));
     return ST_OK;
 }

@@ -38,16 +38,23 @@ status rank_best(const float *score, int64_t count, int64_t best, int32_t *out)
     return ST_OK;
 }
 
-status rank_upload(const struct kv_call *c, const int32_t *choice, int64_t count, int64_t of)
+status rank_check(const int32_t *choice, int64_t count, int64_t first, int64_t end)
+{
+    for (int64_t i = 0; i < count; i++) {
+        int64_t const least = i ? choice[i - 1] + INT64_C(1) : first;
+        if (choice[i] < least || choice[i] >= end)
+            return fail(ST_ARG, "cache: %d was chosen; %lld to %lld are allowed", choice[i],
+                        (long long)least, (long long)(end - 1));
+    }
+    return ST_OK;
+}
+
+status rank_upload(const struct kv_call *c, const int32_t *choice, int64_t count)
 {
     struct tensor const index = tensor_slice(&c->room.index, 0, count);
     float *const host = c->room.host + tensor_count(&c->room.score) + tensor_count(&c->room.sums);
 
-    for (int64_t i = 0; i < count; i++) {
-        if (choice[i] < 0 || choice[i] >= of)
-            return fail(ST_ARG, "cache: row %d was chosen of %lld", choice[i], (long long)of);
-        host[i] = (float)choice[i];
-    }
+    for (int64_t i = 0; i < count; i++) host[i] = (float)choice[i];
     TRY(c->ctx->backend->upload(c->ctx, &index, host));
     return c->ctx->backend->sync(c->ctx);
 }

@@ -238,18 +238,14 @@ static status choose_history(const struct kv_call *c)
     return ST_OK;
 }
 
-/* What came from another rank must be of the middle. */
-static status take_history(const struct kv_call *c)
+/* Of the middle. */
+static status take_history(struct kv_state *s, int layer)
 {
-    const struct kv_policy *const p = &c->state->policy;
-    const int32_t *const choice = kv_state_choice(c->state, 0);
-    struct middle const m = middle_of(p, c->state->block);
+    struct middle const m = middle_of(&s->policy, s->block);
 
-    for (int i = 0; i < count_history(p, &m); i++)
-        if (choice[i] < m.first || choice[i] >= m.first + m.frames)
-            return fail(ST_ARG, "cache: frame %d was chosen of %lld to %lld", choice[i],
-                        (long long)m.first, (long long)(m.first + m.frames - 1));
-    ((struct relax_history *)c->state->own)->chosen = true;
+    TRY(rank_check(kv_state_choice(s, layer), count_history(&s->policy, &m), m.first,
+                   m.first + m.frames));
+    ((struct relax_history *)s->own)->chosen = true;
     return ST_OK;
 }
 
@@ -266,5 +262,5 @@ const struct kv_policy_ops policy_relax_forcing = {
     .chooses_from = first_with_middle,
     .enter = forget_history,
     .choose = choose_history,
-    .settle = take_history,
+    .take = take_history,
 };

@@ -226,19 +226,69 @@ static status check_specs(const struct group *t, const struct clip_spec *spec)
 
 /* ---- the search ------------------------------------------------------------------------- */
 
+/* Checksums are right whoever wrote a snapshot; its numbers may be none that a render leaves. */
+struct judge {
+    const struct group *t;
+    const struct live_clip *c;
+    struct kv_state choices; /* of a policy that chooses: what the blocks up to here have chosen */
+};
+
+static status judge_sizes(const struct judge *j, const struct snapshot *s)
+{
+    int const windows = clip_window_blocks(j->t, j->c, s->blocks);
+
+    if (s->latent != group_block_record(&j->t->g))
+        return fail(ST_FORMAT, "latents of %lld numbers; this model's have %lld",
+                    (long long)s->latent, (long long)group_block_record(&j->t->g));
+    if (s->blocks >= j->c->spec.blocks || s->windows < windows)
+        return fail(ST_FORMAT, "%lld blocks and a window of %d; up to %lld and %d are allowed",
+                    (long long)s->blocks, s->windows, (long long)(j->c->spec.blocks - 1), windows);
+    return ST_OK;
+}
+
+static status judge_block(void *arg, const struct snapshot *s, int64_t block, const float *latent)
+{
+    struct judge *const j = arg;
+
+    if (block == 0) {
+        TRY(judge_sizes(j, s));
+        if (j->choices.choice) kv_state_reset(&j->choices);
+    }
+    if (!j->choices.choice) return ST_OK;
+    return kv_replay_choice(&j->choices, block, latent + group_block_latent(&j->t->g));
+}
+
+static status open_judge(struct judge *j, const struct group *t, const struct live_clip *c)
+{
+    const struct engine_group *const g = &t->g;
+
+    *j = (struct judge){ .t = t, .c = c };
+    if (!kv_policy_chooses(&g->policy)) return ST_OK;
+    return kv_state_open(&j->choices, &g->policy,
+                         &(struct kv_state_shape){ .layers = g->shape.layers,
+                                                   .tokens = g->latent_h / 2 * (g->latent_w / 2),
+                                                   .dim = g->shape.dim,
+                                                   .heads = g->shape.heads });
+}
+
 static status find_attempt(const struct group *t, struct live_clip *c, bool (*stop)(void *arg),
                            void *arg)
 {
     struct strbuf identity = { 0 };
+    struct judge judge = { 0 };
     char *why = NULL;
     status st = ST_OK;
 
     if (!t->rank->o->resume || !c->spec.checkpoint || !c->spec.dir) return ST_OK;
+    TRY_OUT(open_judge(&judge, t, c));
     TRY_OUT(clip_identity(&identity, t, &c->spec));
-    TRY_OUT(snapshot_find(
-        &c->resume_dir, &c->resumed, &c->lock, &why,
-        &(struct snapshot_search){
-            .target = c->spec.dir, .identity = identity.s, .stop = stop, .stop_arg = arg }));
+    TRY_OUT(snapshot_find(&c->resume_dir, &c->resumed, &c->lock, &why,
+                          &(struct snapshot_search){ .target = c->spec.dir,
+                                                     .identity = identity.s,
+                                                     .check = judge_block,
+                                                     .check_arg = &judge,
+                                                     .stop = stop,
+                                                     .stop_arg = arg }));
     c->coded = c->resumed;
     if (c->resume_dir)
         log_info("clip %s: resumes after block %lld of %lld, from %s", c->spec.name,
@@ -248,6 +298,7 @@ static status find_attempt(const struct group *t, struct live_clip *c, bool (*st
 out:
     free(why);
     strbuf_free(&identity);
+    kv_state_close(&judge.choices);
     return st;
 }
 
@@ -255,12 +306,17 @@ static status find_extended(const struct group *t, struct live_clip *c, bool (*s
                             void *arg)
 {
     struct strbuf identity = { 0 };
+    struct judge judge = { 0 };
     status st = ST_OK;
 
+    TRY_OUT(open_judge(&judge, t, c));
     TRY_OUT(clip_extension_identity(&identity, t, &c->spec));
-    st = snapshot_find_in(
-        c->spec.extends, &c->resumed, &c->coded,
-        &(struct snapshot_search){ .identity = identity.s, .stop = stop, .stop_arg = arg });
+    st = snapshot_find_in(c->spec.extends, &c->resumed, &c->coded,
+                          &(struct snapshot_search){ .identity = identity.s,
+                                                     .check = judge_block,
+                                                     .check_arg = &judge,
+                                                     .stop = stop,
+                                                     .stop_arg = arg });
     if (st == ST_MISMATCH || st == ST_FORMAT) {
         struct error const why = *error_last();
         FAIL_OUT(ST_FORMAT, "%s cannot be extended: %.3000s", c->spec.extends, why.msg);
@@ -273,6 +329,7 @@ static status find_extended(const struct group *t, struct live_clip *c, bool (*s
              (long long)c->resumed, (long long)c->spec.blocks, c->resume_dir);
 out:
     strbuf_free(&identity);
+    kv_state_close(&judge.choices);
     return st;
 }
 

@@ -281,7 +281,7 @@ static status begin_files(struct encode_clips *e)
 
     if (st != ST_FORMAT || !e->clip->resume_dir) return st;
     struct error const why = *error_last();
-    return fail(ST_MISMATCH, "cannot go on: %s", why.msg);
+    return fail(ST_PEER, "cannot go on: %s", why.msg);
 }
 
 static status encode_pictures(struct encode_clips *e, const struct decode_block *b)

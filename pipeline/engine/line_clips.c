@@ -117,8 +117,9 @@ static status open_resume(const struct line_clips *l, struct live_clip *c)
     return ST_OK;
 }
 
-/* [all] What it has come to on any rank counts for all. It may go well the next time, when the
- * clip goes on from what is left then, or begins anew. */
+/* [all] What it has come to on any rank counts for all. Nothing is wrong with the clip: another
+ * render that goes on from there may have removed it. It may go well the next time, when the clip
+ * goes on from what is left then, or begins anew. */
 static status judge_reading(const struct line_clips *l, struct live_clip *c)
 {
     struct comm *const line = l->t->line_comm;
@@ -130,7 +131,7 @@ static status judge_reading(const struct line_clips *l, struct live_clip *c)
     TRY(st);
     if (c->refusal == ST_OK) return ST_OK;
     if (whose == line->rank) log_warn("clip %s: cannot go on: %s", c->spec.name, c->unread.msg);
-    if (c->refusal != ST_NOMEM) c->refusal = ST_MISMATCH;
+    if (c->refusal != ST_NOMEM) c->refusal = ST_PEER;
     return ST_OK;
 }
 

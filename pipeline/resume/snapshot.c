@@ -273,6 +273,14 @@ static void note_difference(struct search *s, const char *dir, const char *their
                 (int)strcspn(b, "\n"), b, (int)strcspn(a, "\n"), a);
 }
 
+static status check_latent(const struct search *s, const struct snapshot_reader *r, int64_t block,
+                           const float *x0)
+{
+    if (!s->c->check || s->c->check(s->c->check_arg, &r->s, block, x0) == ST_OK) return ST_OK;
+    struct error const why = *error_last();
+    return fail(ST_FORMAT, "%s: block %lld: %.3000s", r->latents.path, (long long)block, why.msg);
+}
+
 /* Whoever goes on reads them on several ranks: that they are whole is found out before. */
 static status read_all_latents(struct search *s, struct snapshot_reader *r)
 {
@@ -282,6 +290,7 @@ static status read_all_latents(struct search *s, struct snapshot_reader *r)
         s->stopped = s->c->stop && s->c->stop(s->c->stop_arg);
         if (s->stopped) return fail(ST_CANCELED, "%s: stopped", r->latents.path);
         TRY(snapshot_latent(r, block, &x0));
+        TRY(check_latent(s, r, block, x0));
     }
     return ST_OK;
 }

@@ -40,6 +40,10 @@ status snapshot_write(const char *dir, const struct snapshot *s) MUST_USE;
 void snapshot_remove(const char *dir, int64_t blocks); /* if it is there */
 
 struct snapshot_search {
+    /* Of a snapshot with the identity, its first block on, each latent with its choice: an error
+     * if nobody can go on from it. NULL: all are well. */
+    status (*check)(void *arg, const struct snapshot *s, int64_t block, const float *latent);
+    void *check_arg;
     const char *target;      /* OUT/NAME: the clip's folder, once it is made */
     const char *identity;    /* whoever goes on has */
     bool (*stop)(void *arg); /* asked before each latent is read: give up if it says so; NULL:

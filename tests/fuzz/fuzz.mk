@@ -3,7 +3,7 @@
 # same seed; make fuzz looks further, from a seed of its own, as long as FUZZ_SECONDS says.
 FUZZ_SECONDS ?= $(if $(filter fuzz,$(MAKECMDGOALS)),60,10)
 FUZZ      := fuzz_safetensors.c fuzz_torch.c fuzz_gguf.c fuzz_adapter.c fuzz_shards.c fuzz_latents.c fuzz_tokenizer.c fuzz_job.c fuzz_spec.c \
-             fuzz_snapshot.c fuzz_case.c
+             fuzz_snapshot.c fuzz_choice.c fuzz_case.c
 F         := build/fuzz
 CLANG     ?= clang
 FUZZ_OPT  := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all

@@ -87,11 +87,13 @@ start_world() { # I
     log[$1]=w$started.log
 }
 # A dead world's code is a kill's, a stop's, or of ranks that lost one of theirs. A second signal, or
-# one before the first line of the program, ends it as signals do.
+# one before the first line of the program, ends it as signals do; one that comes while there is no
+# server is refused.
 reap_world() { # I
     wait "${pid[$1]}"
     local rc=$? may='0 75 137 143'
     [ "${kind[$1]}" != 3 ] || may="$may 71 138"
+    ! grep -q 'connect: .*Is the server running' "${log[$1]}" || may="$may 2"
     case " $may " in *" $rc "*) ;; *) wrong "a world ended with $rc: $(tail -n 5 "${log[$1]}")" ;; esac
     ends[rc]=$((${ends[rc]:-0} + 1))
 }

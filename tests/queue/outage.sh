@@ -94,6 +94,17 @@ if [ -n "$page" ]; then
     kill "$page" && wait "$page"
     page=''
 fi
+# A server that is starting is waited for by whoever comes; one that is not there is not.
+server down "$pg"
+expect 2 'postgresql: connect:' "$rollmill" queue status
+server starting "$pg" || wrong "no server that is starting"
+"$rollmill" queue status many >status.txt 2>&1 &
+looks=$!
+asked() { [ "$(grep -c 'not yet accepting\|not accepting\|starting up' "$pg/log")" -ge 3 ]; }
+await asked
+kill -0 $looks 2>/dev/null || wrong "a server that is starting was not waited for: $(cat status.txt)"
+server promote "$pg"
+wait $looks || wrong "behind its start: exit $?: $(cat status.txt)"
 made=$(grep -h ' clips made, ' first.log second.log | awk '{ n += $2 } END { print n }')
 [ "$made" = $clips ] || wrong "the worlds made $made: $(grep -h ' clips made, ' first.log second.log)"
 exit $fail

@@ -5,6 +5,8 @@
 #   postgres.sh start DIR        make DIR (if new) and start; prints the URL
 #   postgres.sh restart DIR      end it as a power cut would, and start it again
 #   postgres.sh down DIR         only end it
+#   postgres.sh starting DIR     start it as one that does not get through with starting
+#   postgres.sh promote DIR      let that one get through
 #   postgres.sh stop DIR         end it and remove DIR
 #
 # Root cannot run a server: then it runs as the user postgres, whom Debian's package has made.
@@ -62,6 +64,12 @@ start)
     ;;
 restart) dir=$2 && { ctl -m immediate stop || true; } && ctl -l "$dir/log" start >/dev/null ;;
 down) dir=$2 && ctl -m immediate stop ;;
+starting) # a standby of nobody, which nobody may ask
+    dir=$2
+    server touch "$dir/data/standby.signal"
+    ctl -l "$dir/log" -o '-c hot_standby=off' start >/dev/null
+    ;;
+promote) dir=$2 && ctl promote ;;
 stop) dir=$2 && { ctl -m immediate stop || true; } && rm -rf "$dir" ;;
 *) exit 2 ;;
 esac

@@ -86,6 +86,15 @@ static struct kv_policy const echo = { WINDOW_BLOCK,
                                          [KV_KEY_gate] = 3 },
                                        { 0 } };
 
+static struct kv_policy const deep = { WINDOW_BLOCK,
+                                       4,
+                                       3,
+                                       12,
+                                       3,
+                                       KV_SINK_USUAL,
+                                       KV_DEEP_FORCING,
+                                       { [KV_KEY_budget_frames] = 9, [KV_KEY_recent_frames] = 3 },
+                                       { 0 } };
 static struct kv_policy const two_kinds = { WINDOW_BLOCK,
                                             4,
                                             3,
@@ -491,18 +500,67 @@ static void policy_names(void **state)
     assert_false(kv_policy_joint(&block12));
 }
 
+enum { CHOSEN = 12, CHOICE_LAYERS = 2 };
+
+/* Numbers from `first` on for every layer; a single number `with` at `at` of the last one. */
+static status replay(struct kv_state *s, int64_t block, int64_t first, int64_t at, int32_t with)
+{
+    int32_t choice[CHOICE_LAYERS * CHOSEN];
+    int64_t const count = s->choice_count;
+
+    assert_true(count <= CHOSEN && s->choice_layers <= CHOICE_LAYERS);
+    for (int64_t i = 0; i < s->choice_layers * count; i++) choice[i] = (int32_t)(first + i % count);
+    if (at >= 0) choice[(s->choice_layers - 1) * count + at] = with;
+    return kv_replay_choice(s, block, choice);
+}
+
+/* Choices that come from a file: rising, of what there is to choose from behind those before. */
+static void choices_that_came(void **state)
+{
+    struct {
+        const struct kv_policy *p;
+        int64_t chooses; /* the first block that does */
+        int64_t at;
+        int32_t with;
+        const char *want;
+    } const cases[] = {
+        { &relaxed, 2, -1, 0, "" },
+        { &relaxed, 2, 0, 10, "cache: 10 was chosen; 11 to 34 are allowed" },
+        { &relaxed, 2, 0, 35, "cache: 35 was chosen; 11 to 34 are allowed" },
+        { &echo, 7, -1, 0, "" },
+        { &echo, 7, 11, 71, "" },
+        { &echo, 7, 11, 72, "cache: 72 was chosen; 11 to 71 are allowed" },
+        { &echo, 7, 1, 0, "cache: 0 was chosen; 1 to 71 are allowed" },
+        { &deep, 4, -1, 0, "" },
+        { &deep, 4, 0, -1, "cache: -1 was chosen; 0 to 35 are allowed" },
+        { &deep, 4, 11, 1 << 30, "cache: 1073741824 was chosen; 11 to 35 are allowed" },
+    };
+    struct kv_state_shape const shape = { CHOICE_LAYERS, 4, 8, 2 };
+
+    (void)state;
+    for (int i = 0; i < COUNT_OF(cases); i++) {
+        bool const relax = cases[i].p == &relaxed;
+        struct kv_state s;
+        ok(kv_state_open(&s, cases[i].p, &shape));
+        for (int64_t block = 0; block < 12; block++)
+            ok(replay(&s, block, relax ? 2 + (block > 9 ? 3 * block - 27 : 0) : 0,
+                      block < cases[i].chooses ? 0 : -1, 1 << 20)); /* none: not looked at */
+        error_clear();
+        assert_int_equal(replay(&s, 12, relax ? 11 : 0, cases[i].at, cases[i].with),
+                         cases[i].want[0] ? ST_ARG : ST_OK);
+        assert_string_equal(error_last()->msg, cases[i].want);
+        kv_state_close(&s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(window_passes),
-        cmocka_unit_test(clean_passes),
-        cmocka_unit_test(heads_of_two_kinds),
-        cmocka_unit_test(given_at_most),
-        cmocka_unit_test(models_that_do_not_fit),
-        cmocka_unit_test(how_far_back),
-        cmocka_unit_test(bad_policies),
-        cmocka_unit_test(policy_names),
-        cmocka_unit_test(cut_scene),
+        cmocka_unit_test(window_passes),      cmocka_unit_test(clean_passes),
+        cmocka_unit_test(heads_of_two_kinds), cmocka_unit_test(given_at_most),
+        cmocka_unit_test(choices_that_came),  cmocka_unit_test(models_that_do_not_fit),
+        cmocka_unit_test(how_far_back),       cmocka_unit_test(bad_policies),
+        cmocka_unit_test(policy_names),       cmocka_unit_test(cut_scene),
         cmocka_unit_test(recached),
     };
     return cmocka_run_group_tests_name("unit_kv_policy", tests, NULL, NULL);
