@@ -7,6 +7,7 @@
  */
 #define _GNU_SOURCE
 #include "base/file.h"
+#include "base/fd.h"
 #include "base/file_guard.h"
 #include "base/file_watch.h"
 #include "base/strbuf.h"
@@ -62,9 +63,7 @@ status file_stamp_of(struct file_stamp *out, const char *path)
 
 static status open_regular(const char *path, int *fd, struct stat *s)
 {
-    file_watch_begin(path);
-    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    file_watch_end();
+    *fd = fd_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (*fd < 0) return fail(file_open_status(errno), "%s: %s", path, strerror(errno));
     if (!fstat(*fd, s) && S_ISREG(s->st_mode)) return ST_OK;
     close(*fd);
@@ -119,15 +118,7 @@ status file_read(const char *path, size_t limit, char **text, size_t *len)
         FAIL_OUT(ST_FORMAT, "%s: %zu bytes; at most %zu are allowed", path, size, limit);
     buf = malloc(size + 1);
     if (!buf) FAIL_OUT(ST_NOMEM, "%s: no memory for %zu bytes", path, size);
-    while (n < size) {
-        file_watch_begin(path);
-        ssize_t const got = read(fd, buf + n, file_watch_piece(size - n));
-        file_watch_end();
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) FAIL_OUT(ST_IO, "%s: %s", path, strerror(errno));
-        if (got == 0) break; /* shrank while we read: what is there counts */
-        n += (size_t)got;
-    }
+    TRY_OUT(fd_read(fd, path, 0, buf, size, &n)); /* if it shrinks meanwhile, what is there */
     buf[n] = '\0';
     *text = buf;
     *len = n;
@@ -140,28 +131,13 @@ out:
 
 status dir_sync(const char *path)
 {
-    int const fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int const fd = fd_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     status st = ST_OK;
 
     if (fd < 0) return fail(ST_IO, "%s: %s", path, strerror(errno));
-    if (fsync(fd)) st = fail(ST_IO, "%s: fsync: %s", path, strerror(errno));
+    if (fd_sync(fd)) st = fail(ST_IO, "%s: fsync: %s", path, strerror(errno));
     close(fd);
     return st;
-}
-
-status fd_write(int fd, const char *path, const void *data, size_t len)
-{
-    const unsigned char *at = data;
-
-    while (len) {
-        ssize_t const n = write(fd, at, len);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0)
-            return fail(ST_IO, "%s: %s", path, n < 0 ? strerror(errno) : "nothing was written");
-        at += n;
-        len -= (size_t)n;
-    }
-    return ST_OK;
 }
 
 /* Its name has a number that nobody else uses just now. */
@@ -173,7 +149,7 @@ static status open_beside(struct file_draft *d)
         free(d->tmp);
         d->tmp = str_format("%s.tmp.%ld.%d", d->path, (long)getpid(), i);
         if (!d->tmp) return fail(ST_NOMEM, "%s: no memory for its name", d->path);
-        d->fd = open(d->tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+        d->fd = fd_open(d->tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC);
         if (d->fd >= 0) return ST_OK;
         if (errno != EEXIST) break;
     }
@@ -199,8 +175,8 @@ status file_draft_add(struct file_draft *d, const void *data, size_t len)
 
 status file_draft_commit(struct file_draft *d)
 {
-    if (fsync(d->fd)) return fail(ST_IO, "%s: fsync: %s", d->tmp, strerror(errno));
-    int const rc = close(d->fd);
+    if (fd_sync(d->fd)) return fail(ST_IO, "%s: fsync: %s", d->tmp, strerror(errno));
+    int const rc = fd_close(d->fd);
     d->fd = -1;
     if (rc) return fail(ST_IO, "%s: %s", d->tmp, strerror(errno));
     if (rename(d->tmp, d->path)) return fail(ST_IO, "%s: %s", d->path, strerror(errno));
@@ -228,11 +204,11 @@ void file_draft_close(struct file_draft *d)
 /* A pipe or a device: what is written goes through it. */
 static status write_through(const char *path, const void *data, size_t len)
 {
-    int const fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+    int const fd = fd_open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
 
     if (fd < 0) return fail(ST_IO, "%s: %s", path, strerror(errno));
     status const st = fd_write(fd, path, data, len);
-    if (close(fd) && st == ST_OK) return fail(ST_IO, "%s: %s", path, strerror(errno));
+    if (fd_close(fd) && st == ST_OK) return fail(ST_IO, "%s: %s", path, strerror(errno));
     return st;
 }
 
@@ -243,7 +219,7 @@ static char *resolve_link(const char *path)
 
     if (lstat(path, &s) || !S_ISLNK(s.st_mode)) return str_format("%s", path);
     if (stat(path, &s)) {
-        int const fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+        int const fd = fd_open(path, O_WRONLY | O_CREAT | O_CLOEXEC);
         if (fd >= 0) close(fd);
     }
     return realpath(path, NULL);

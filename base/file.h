@@ -61,9 +61,6 @@ status file_write(const char *path, const void *data, size_t len) MUST_USE;
  * could not be made. */
 status dir_make(const char *path) MUST_USE;
 
-/* All of `len` bytes where the descriptor stands. ST_IO with `path` and the reason. */
-status fd_write(int fd, const char *path, const void *data, size_t len) MUST_USE;
-
 /* fsync a folder, so that a rename inside it survives a power loss. */
 status dir_sync(const char *path) MUST_USE;
 

@@ -7,6 +7,7 @@
  * to it: what the disk has changed meanwhile is never taken for what was meant.
  */
 #include "base/file_record.h"
+#include "base/fd.h"
 #include "base/strbuf.h"
 
 #include <errno.h>
@@ -41,43 +42,14 @@ static size_t chunk_bytes(const struct file_record *r, int64_t i)
     return left <= 0 ? 0 : left < CHUNK ? (size_t)left : CHUNK;
 }
 
-static status fail_read(const struct file_record *r, int64_t pos, ssize_t got)
-{
-    return fail(ST_IO, "%s: reading back at byte %lld: %s", r->path, (long long)pos,
-                got < 0 ? strerror(errno) : "the file ends there");
-}
-
 static status read_all(const struct file_record *r, int fd, int64_t pos, void *buf, size_t len)
 {
-    unsigned char *at = buf;
+    size_t got;
 
-    while (len) {
-        ssize_t const got = pread(fd, at, len, (off_t)pos);
-        if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) return fail_read(r, pos, got);
-        at += got;
-        pos += got;
-        len -= (size_t)got;
-    }
-    return ST_OK;
-}
-
-static status write_at(const struct file_record *r, int fd, int64_t pos, const void *data,
-                       size_t len)
-{
-    const unsigned char *at = data;
-
-    while (len) {
-        ssize_t const n = pwrite(fd, at, len, (off_t)pos);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0)
-            return fail(ST_IO, "%s: writing at byte %lld: %s", r->path, (long long)pos,
-                        n < 0 ? strerror(errno) : "nothing was written");
-        at += n;
-        pos += n;
-        len -= (size_t)n;
-    }
-    return ST_OK;
+    TRY(fd_read(fd, r->path, pos, buf, len, &got));
+    if (got == len) return ST_OK;
+    return fail(ST_IO, "%s: reading back at byte %lld: the file ends there", r->path,
+                (long long)(pos + (int64_t)got));
 }
 
 /* Chunk i as read is what was written? */
@@ -154,7 +126,7 @@ static status fill_gap(struct file_record *r, int fd, int64_t pos)
         int64_t const at = r->size;
         if ((int64_t)n > pos - at) n = (size_t)(pos - at);
         TRY(keep_bytes(r, fd, at, zeros, n));
-        TRY(write_at(r, fd, at, zeros, n));
+        TRY(fd_write_at(fd, r->path, at, zeros, n));
     }
     return ST_OK;
 }
@@ -168,7 +140,7 @@ status file_record_write(struct file_record *r, int fd, int64_t pos, const void 
     for (size_t n; len; at += n, pos += (int64_t)n, len -= n) {
         n = first_piece(pos, len);
         TRY(keep_bytes(r, fd, pos, at, n));
-        TRY(write_at(r, fd, pos, at, n));
+        TRY(fd_write_at(fd, r->path, pos, at, n));
     }
     return ST_OK;
 }
@@ -212,7 +184,7 @@ status file_record_check(struct file_record *r, char sha256[DIGEST_HEX])
     status st = ST_OK;
 
     TRY(keep_sum(r));
-    int const fd = open(r->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int const fd = fd_open(r->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0) return fail(ST_IO, "%s: reading back: %s", r->path, strerror(errno));
     (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); /* where it cannot, memory is read */
     TRY_OUT(digest_open(&all));

@@ -8,6 +8,7 @@
  */
 #include "base/journal.h"
 #include "base/digest.h"
+#include "base/fd.h"
 #include "base/file.h"
 #include "base/strbuf.h"
 
@@ -59,7 +60,7 @@ status journal_open(struct journal *j, const char *path)
 {
     *j = (struct journal){ .path = str_format("%s", path), .fd = -1 };
     if (!j->path) return fail(ST_NOMEM, "%s: no memory for its name", path);
-    j->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
+    j->fd = fd_open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC);
     if (j->fd >= 0) return ST_OK;
     status const st = fail(ST_IO, "%s: %s", path, strerror(errno));
     journal_close(j);
@@ -85,7 +86,7 @@ status journal_append(struct journal *j, int64_t number, const void *bytes, size
 
 status journal_sync(struct journal *j)
 {
-    return fsync(j->fd) ? fail(ST_IO, "%s: fsync: %s", j->path, strerror(errno)) : ST_OK;
+    return fd_sync(j->fd) ? fail(ST_IO, "%s: fsync: %s", j->path, strerror(errno)) : ST_OK;
 }
 
 void journal_close(struct journal *j)
@@ -105,7 +106,7 @@ status journal_reader_open(struct journal_reader *r, const char *path, int64_t l
 
     *r = (struct journal_reader){ .path = str_format("%s", path), .fd = -1 };
     if (!r->path) FAIL_OUT(ST_NOMEM, "%s: no memory for its name", path);
-    r->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    r->fd = fd_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (r->fd < 0) FAIL_OUT(file_open_status(errno), "%s: %s", path, strerror(errno));
     if (fstat(r->fd, &s) || !S_ISREG(s.st_mode))
         FAIL_OUT(ST_FORMAT, "%s: not a regular file", path);
@@ -128,18 +129,10 @@ void journal_reader_close(struct journal_reader *r)
 
 static status read_at(const struct journal_reader *r, int64_t at, void *to, size_t len)
 {
-    unsigned char *p = to;
+    size_t got;
 
-    while (len) {
-        ssize_t const got = pread(r->fd, p, len, (off_t)at);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return fail(ST_IO, "%s: %s", r->path, strerror(errno));
-        if (got == 0) return fail(ST_FORMAT, "%s: was cut while it was read", r->path);
-        p += got;
-        at += got;
-        len -= (size_t)got;
-    }
-    return ST_OK;
+    TRY(fd_read(r->fd, r->path, at, to, len, &got));
+    return got == len ? ST_OK : fail(ST_FORMAT, "%s: was cut while it was read", r->path);
 }
 
 static status fail_record(const struct journal_reader *r, const char *what)

@@ -7,6 +7,7 @@
  */
 #include "base/trace.h"
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/strbuf.h"
 
@@ -41,33 +42,21 @@ double trace_epoch(void)
 
 double trace_now(const struct trace *t) { return t ? clock_seconds() - t->offset : 0; }
 
-static status write_bytes(int fd, const char *text, size_t len)
-{
-    while (len) {
-        ssize_t const n = write(fd, text, len);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return fail(ST_IO, "%s", strerror(errno));
-        text += n;
-        len -= (size_t)n;
-    }
-    return ST_OK;
-}
-
 status trace_create(const char *path)
 {
-    int const fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    int const fd = fd_open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC);
 
     if (fd < 0) return fail(ST_IO, "%s: %s", path, strerror(errno));
-    status const st = write_bytes(fd, "[\n", 2);
-    if (close(fd) || st != ST_OK) return fail(ST_IO, "%s: cannot be written", path);
+    status const st = fd_write(fd, path, "[\n", 2);
+    if (fd_close(fd) || st != ST_OK) return fail(ST_IO, "%s: cannot be written", path);
     return ST_OK;
 }
 
 /* Called with the lock. */
 static void flush_buffer(struct trace *t)
 {
-    if (t->fd >= 0 && t->len && write_bytes(t->fd, t->buffer, t->len) != ST_OK) {
-        log_warn("trace: %s; the trace ends here", error_last()->msg);
+    if (t->fd >= 0 && t->len && fd_write(t->fd, "trace", t->buffer, t->len) != ST_OK) {
+        log_warn("%s; the trace ends here", error_last()->msg);
         close(t->fd);
         t->fd = -1;
     }
@@ -101,7 +90,7 @@ status trace_open(struct trace **out, const struct trace_config *c)
     t->len = 0;
     t->rank = c->rank;
     t->offset = clock_seconds() - (trace_epoch() - c->start);
-    t->fd = open(c->path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    t->fd = fd_open(c->path, O_WRONLY | O_APPEND | O_CLOEXEC);
     if (t->fd < 0) {
         status const st = fail(ST_IO, "%s: %s", c->path, strerror(errno));
         free(t);

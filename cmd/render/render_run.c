@@ -38,7 +38,8 @@ static void on_signal(int number)
  * runs in the background, stays ignored. */
 void render_catch_signals(void)
 {
-    struct sigaction const act = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND };
+    struct sigaction const act = { .sa_handler = on_signal,
+                                   .sa_flags = (int)(SA_RESETHAND | SA_RESTART) };
     int const stops[] = { SIGINT, SIGTERM, SIGHUP, SIGUSR1 };
 
     speaks = comm_launcher_rank() <= 0;

@@ -5,6 +5,7 @@
  * put there in between changes nothing.
  */
 #define _XOPEN_SOURCE 700 /* realpath */
+#include "base/fd.h"
 #include "base/file.h"
 #include "base/json_tree.h"
 #include "cmd/serve/serve_internal.h"
@@ -69,7 +70,7 @@ int serve_roots_file(const struct serve_roots *r, const char *folder, const char
     char place[4096];
     struct stat there;
     char *const path = r->count ? path_join(folder, name) : NULL;
-    int const fd = path ? open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) : -1;
+    int const fd = path ? fd_open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) : -1;
 
     free(path);
     if (fd < 0) return -1;
@@ -83,17 +84,13 @@ int serve_roots_file(const struct serve_roots *r, const char *folder, const char
 }
 
 /* malloc'ed, *len bytes; NULL: it cannot be read. */
-static char *read_all(int fd, int64_t size)
+static char *read_all(int fd, const char *path, int64_t size)
 {
     char *const text = malloc((size_t)size + 1);
-    ssize_t got = 1;
-    int64_t at = 0;
+    size_t got = 0;
 
-    while (text && at < size && got > 0) {
-        got = read(fd, text + at, (size_t)(size - at));
-        if (got > 0) at += got;
-    }
-    if (text && at == size) return text;
+    if (text && fd_read(fd, path, 0, text, (size_t)size, &got) != ST_OK) error_clear();
+    if (text && got == (size_t)size) return text;
     free(text);
     return NULL;
 }
@@ -110,7 +107,7 @@ char *serve_sheet_name(const struct serve_roots *r, const char *folder)
     char *name = NULL;
     int64_t size;
     int const fd = serve_roots_file(r, folder, "clip.json", SIDECAR_MOST, &size);
-    char *const text = fd >= 0 ? read_all(fd, size) : NULL;
+    char *const text = fd >= 0 ? read_all(fd, "clip.json", size) : NULL;
 
     if (fd >= 0) close(fd);
     if (text && json_tree_read(&root, text, (size_t)size, "clip.json") == ST_OK) {

@@ -6,6 +6,7 @@
  */
 #define _DEFAULT_SOURCE
 #include "pipeline/output/clip_claim.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "base/thread.h"
@@ -58,10 +59,12 @@ static status open_locked(int *fd, const char *path, bool make)
 
     for (int i = 0; i < TRIES; i++) {
         if (make) TRY(attempt_shelf_make(path));
-        *fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (make ? O_CREAT : 0), 0666);
+        *fd = fd_open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (make ? O_CREAT : 0));
         if (*fd < 0 && errno == ENOENT && make) continue;
         if (*fd < 0) return fail(ST_IO, "%s: %s", path, strerror(errno));
-        if (!flock(*fd, LOCK_EX | LOCK_NB)) {
+        int rc;
+        FD_AGAIN(rc, flock(*fd, LOCK_EX | LOCK_NB));
+        if (!rc) {
             if (same_file(*fd, path)) return ST_OK;
         } else if (errno != EWOULDBLOCK) {
             int const why = errno;
@@ -78,13 +81,11 @@ static status open_locked(int *fd, const char *path, bool make)
 /* One that cannot be read may be somebody's: it is not blank. */
 static status read_mark(int fd, const char *path, char mark[PROCESS_MARK])
 {
-    ssize_t n;
+    size_t n;
+    status const st = fd_read(fd, path, 0, mark, PROCESS_MARK - 1, &n);
 
-    do n = pread(fd, mark, PROCESS_MARK - 1, 0);
-    while (n < 0 && errno == EINTR);
-    mark[n > 0 ? n : 0] = '\0';
-    if (n < 0) return fail(ST_IO, "%s: %s", path, strerror(errno));
-    return ST_OK;
+    mark[st == ST_OK ? n : 0] = '\0';
+    return st;
 }
 
 /* Read back: a claim in which nobody can be found would keep the clip from all. */
@@ -92,13 +93,16 @@ static status write_mark(int fd, const char *path, const char *mark)
 {
     char found[PROCESS_MARK];
     struct stat shelf;
+    int rc;
     char *const dir = path_dir(path);
 
     /* Who may write to the shelf may take a claim over. */
     if (dir && !stat(dir, &shelf)) (void)!fchmod(fd, shelf.st_mode & 0666);
     free(dir);
-    if (ftruncate(fd, 0) || pwrite(fd, mark, strlen(mark), 0) != (ssize_t)strlen(mark) || fsync(fd))
-        return fail(ST_IO, "%s: %s", path, strerror(errno));
+    FD_AGAIN(rc, ftruncate(fd, 0));
+    if (rc) return fail(ST_IO, "%s: %s", path, strerror(errno));
+    TRY(fd_write_at(fd, path, 0, mark, strlen(mark)));
+    if (fd_sync(fd)) return fail(ST_IO, "%s: fsync: %s", path, strerror(errno));
     TRY(read_mark(fd, path, found));
     if (!strcmp(found, mark)) return ST_OK;
     return fail(ST_IO, "%s: holds other bytes than were written", path);
@@ -107,7 +111,7 @@ static status write_mark(int fd, const char *path, const char *mark)
 bool clip_claim_is_over(const char *path, time_t date)
 {
     char *const probe = str_format("%s.%ld", path, (long)getpid());
-    int const fd = probe ? open(probe, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : -1;
+    int const fd = probe ? fd_open(probe, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC) : -1;
     struct stat now;
     bool over = false;
 

@@ -1,4 +1,5 @@
 /* written.c - a file that is written in one go, and read back. */
+#include "base/fd.h"
 #include "base/file.h"
 #include "base/file_record.h"
 #include "pipeline/output/output_internal.h"
@@ -23,19 +24,6 @@ out:
     return st;
 }
 
-/* Up to `len` bytes; *got: so many, fewer only at the file's end. */
-static status read_some(int fd, const char *path, void *to, size_t len, size_t *got)
-{
-    ssize_t n = 1;
-
-    for (*got = 0; *got < len && n; *got += (size_t)n) {
-        do n = read(fd, (char *)to + *got, len - *got);
-        while (n < 0 && errno == EINTR);
-        if (n < 0) return fail(ST_IO, "%s: %s", path, strerror(errno));
-    }
-    return ST_OK;
-}
-
 static status copy_bytes(struct file_draft *d, struct file_record *r, int in, const char *from,
                          int64_t bytes)
 {
@@ -44,7 +32,7 @@ static status copy_bytes(struct file_draft *d, struct file_record *r, int in, co
 
     for (int64_t left = bytes; left && got == want; left -= bytes < 0 ? 0 : (int64_t)got) {
         want = bytes >= 0 && left < (int64_t)sizeof piece ? (size_t)left : sizeof piece;
-        TRY(read_some(in, from, piece, want, &got));
+        TRY(fd_read(in, from, r->size, piece, want, &got));
         TRY(file_record_add(r, piece, got));
         TRY(file_draft_add(d, piece, got));
     }
@@ -55,7 +43,7 @@ static status copy_bytes(struct file_draft *d, struct file_record *r, int in, co
 
 status copy_checked(const char *path, const char *from, int64_t bytes, struct written *out)
 {
-    int const in = open(from, O_RDONLY | O_CLOEXEC);
+    int const in = fd_open(from, O_RDONLY | O_CLOEXEC);
     struct file_draft d = { .fd = -1 };
     struct file_record record = { 0 };
     status st = ST_OK;

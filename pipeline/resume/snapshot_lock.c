@@ -9,6 +9,7 @@
  * alone.
  */
 #define _DEFAULT_SOURCE
+#include "base/fd.h"
 #include "pipeline/resume/snapshot.h"
 
 #include <errno.h>
@@ -23,11 +24,13 @@ struct snapshot_lock {
 
 bool snapshot_lock(struct snapshot_lock **out, const char *dir, bool alone)
 {
-    struct snapshot_lock own = { open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) };
+    struct snapshot_lock own = { fd_open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) };
+    int rc;
 
     *out = NULL;
     if (own.fd < 0) return true; /* not there, or closed to us: to be found out by what follows */
-    if (flock(own.fd, (alone ? LOCK_EX : LOCK_SH) | LOCK_NB)) {
+    FD_AGAIN(rc, flock(own.fd, (alone ? LOCK_EX : LOCK_SH) | LOCK_NB));
+    if (rc) {
         bool const held = errno == EWOULDBLOCK;
         close(own.fd);
         return !held;

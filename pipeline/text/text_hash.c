@@ -1,6 +1,6 @@
 /* text_hash.c - samples of a checkpoint and all of the tokenizer, hashed. */
+#include "base/fd.h"
 #include "base/file.h"
-#include "base/file_watch.h"
 #include "base/strbuf.h"
 #include "pipeline/text/text_internal.h"
 
@@ -14,21 +14,17 @@
 enum { EDGE = 1 << 20, SAMPLES = 512, SAMPLE = 4096 };
 
 /* Bytes at..at+len of the file, less what lies behind its end. */
-static status add_file_bytes(struct strbuf *t, int fd, const char *path, off_t at, size_t len)
+static status add_file_bytes(struct strbuf *t, int fd, const char *path, int64_t at, size_t len)
 {
     char buffer[SAMPLE];
 
     while (len) {
-        size_t const want = len < sizeof buffer ? len : sizeof buffer;
-        file_watch_begin(path);
-        ssize_t const got = pread(fd, buffer, want, at);
-        file_watch_end();
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return fail(ST_IO, "%s: cannot read it: %s", path, strerror(errno));
+        size_t got;
+        TRY(fd_read(fd, path, at, buffer, len < sizeof buffer ? len : sizeof buffer, &got));
         if (!got) break;
-        strbuf_add(t, buffer, (size_t)got);
-        at += got;
-        len -= (size_t)got;
+        strbuf_add(t, buffer, got);
+        at += (int64_t)got;
+        len -= got;
     }
     return ST_OK;
 }
@@ -38,9 +34,7 @@ static status add_samples(struct strbuf *t, const char *path)
     struct stat info;
     status st = ST_OK;
 
-    file_watch_begin(path);
-    int const fd = open(path, O_RDONLY | O_CLOEXEC);
-    file_watch_end();
+    int const fd = fd_open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &info) < 0)
         FAIL_OUT(file_open_status(errno), "%s: cannot read it: %s", path, strerror(errno));
     off_t const size = info.st_size, last = size > EDGE ? size - EDGE : 0;

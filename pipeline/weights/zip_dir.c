@@ -7,8 +7,8 @@
  * the lengths that move its data; what it says otherwise is ignored, the directory counts.
  */
 #include "base/crc32.h"
+#include "base/fd.h"
 #include "base/file.h"
-#include "base/file_watch.h"
 #include "pipeline/weights/weights_internal.h"
 
 #include <errno.h>
@@ -39,18 +39,10 @@ static status fail_truncated(const struct zip_dir *d, const char *what)
 
 static status read_at(const struct zip_dir *d, uint64_t at, void *buf, size_t len)
 {
-    unsigned char *to = buf;
+    size_t got;
 
-    for (size_t done = 0; done < len;) {
-        file_watch_begin(d->path);
-        ssize_t const n = pread(d->fd, to + done, file_watch_piece(len - done), (off_t)(at + done));
-        file_watch_end();
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return fail(ST_IO, "%s: %s", d->path, strerror(errno));
-        if (!n) return fail_truncated(d, "it ends too early");
-        done += (size_t)n;
-    }
-    return ST_OK;
+    TRY(fd_read(d->fd, d->path, (int64_t)at, buf, len, &got));
+    return got == len ? ST_OK : fail_truncated(d, "it ends too early");
 }
 
 /* ---- the end of the file ----------------------------------------------------------- */
@@ -187,9 +179,7 @@ status zip_dir_open(struct zip_dir *out, const char *path)
     struct stat file;
     status st = ST_OK;
 
-    file_watch_begin(path);
-    *out = (struct zip_dir){ .path = path, .fd = open(path, O_RDONLY | O_CLOEXEC) };
-    file_watch_end();
+    *out = (struct zip_dir){ .path = path, .fd = fd_open(path, O_RDONLY | O_CLOEXEC) };
     if (out->fd < 0 || fstat(out->fd, &file))
         FAIL_OUT(file_open_status(errno), "%s: %s", path, strerror(errno));
     if (!S_ISREG(file.st_mode)) FAIL_OUT(ST_FORMAT, "%s: no regular file", path);

@@ -1,12 +1,15 @@
 /*
  * shim_nth.c - LD_PRELOAD: a system call, or a call for memory, goes wrong while a program runs.
  *
- * NTH_CALL: write, read, seek, sync, close, rename, folder, open, look (stat, lstat, opendir), map,
- * thread or memory. Calls of files count where the file lies below the folder NTH_BELOW and
- * NTH_FILE, where it is given, is in its path; threads count always.
+ * NTH_CALL: write, read, seek, cut (ftruncate), sync, close, rename, folder, open, look (stat,
+ * lstat, opendir), map, lock (flock), wait (nanosleep, poll, waitpid), thread or memory. Calls of
+ * files count where the file lies below the folder NTH_BELOW and NTH_FILE, where it is given, is in
+ * its path; waits and threads count always.
  * NTH_AT: the call that goes wrong, from 1; left out, none does. NTH_LASTING=1: all from there on.
+ * NTH_EVERY=N: each N-th from there on.
  * NTH_ERROR: with which errno. NTH_HANGS=1: it never returns. NTH_PAUSES=SECONDS: it is done that
- * much later. NTH_FLIP=1: a write is done, with one bit of its bytes changed.
+ * much later. NTH_FLIP=1: a write is done, with one bit of its bytes changed. NTH_SHORT=1: a read
+ * or a write does half of what was asked for.
  * NTH_SITE=OBJECT+OFFSET: the first call for memory that returns there goes wrong; OBJECT begins
  * the name of a file.
  * NTH_COUNT: a file into which the number of calls goes at the end; for memory, a line
@@ -22,6 +25,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <link.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -31,8 +35,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -40,9 +47,9 @@ enum { FILES = 1024, SITES = 1 << 14 };
 
 static struct {
     const char *call, *below, *file, *count, *site;
-    long at;
+    long at, every; /* 0: that one alone */
     int error, pauses;
-    bool lasting, hangs, flip, memory;
+    bool hangs, flip, halves, memory;
     uintptr_t site_at; /* 0: none */
 } plan;
 static atomic_long seen;
@@ -85,6 +92,7 @@ static int find_site(struct dl_phdr_info *object, size_t size, void *arg)
 __attribute__((constructor)) static void read_plan(void)
 {
     const char *const at = getenv("NTH_AT"), *const error = getenv("NTH_ERROR");
+    const char *const every = getenv("NTH_EVERY");
 
     plan.call = getenv("NTH_CALL");
     plan.below = getenv("NTH_BELOW");
@@ -93,10 +101,11 @@ __attribute__((constructor)) static void read_plan(void)
     plan.site = getenv("NTH_SITE");
     plan.at = at ? atol(at) : 0;
     plan.error = error ? atoi(error) : EIO;
-    plan.lasting = yes("NTH_LASTING");
+    plan.every = every ? atol(every) : yes("NTH_LASTING");
     plan.hangs = yes("NTH_HANGS");
     plan.pauses = getenv("NTH_PAUSES") ? atoi(getenv("NTH_PAUSES")) : 0;
     plan.flip = yes("NTH_FLIP");
+    plan.halves = yes("NTH_SHORT");
     if (plan.site && strrchr(plan.site, '+')) dl_iterate_phdr(find_site, NULL);
     plan.memory = plan.site_at || (plan.call && !strcmp(plan.call, "memory"));
 }
@@ -118,12 +127,18 @@ __attribute__((destructor)) static void say_count(void)
     fclose(f);
 }
 
+static bool goes_wrong(long n)
+{
+    if (!plan.at || n < plan.at) return false;
+    return plan.every ? (n - plan.at) % plan.every == 0 : n == plan.at;
+}
+
 /* Is it this call's turn? */
 static bool turn(const char *call)
 {
     if (!plan.call || strcmp(plan.call, call)) return false;
     long const n = atomic_fetch_add(&seen, 1) + 1;
-    bool const hit = plan.at && (plan.lasting ? n >= plan.at : n == plan.at);
+    bool const hit = goes_wrong(n);
     while (hit && plan.hangs) pause();
     if (hit && plan.pauses) sleep((unsigned)plan.pauses);
     return hit && !plan.pauses;
@@ -257,9 +272,12 @@ static void *changed(const void *bytes, size_t n)
     return copy;
 }
 
+static size_t half(size_t n) { return n > 1 ? n / 2 : n; }
+
 ssize_t write(int fd, const void *bytes, size_t n)
 {
     if (!file_counts(fd) || !turn("write")) return NEXT(write)(fd, bytes, n);
+    if (plan.halves) return NEXT(write)(fd, bytes, half(n));
     void *const other = plan.flip ? changed(bytes, n) : NULL;
     ssize_t const done_n = plan.flip ? NEXT(write)(fd, other ? other : bytes, n) : -1;
     free(other);
@@ -270,6 +288,7 @@ ssize_t write(int fd, const void *bytes, size_t n)
 ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at)
 {
     if (!file_counts(fd) || !turn("write")) return NEXT(pwrite)(fd, bytes, n, at);
+    if (plan.halves) return NEXT(pwrite)(fd, bytes, half(n), at);
     void *const other = plan.flip ? changed(bytes, n) : NULL;
     ssize_t const done_n = plan.flip ? NEXT(pwrite)(fd, other ? other : bytes, n, at) : -1;
     free(other);
@@ -279,12 +298,18 @@ ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at)
 
 ssize_t read(int fd, void *bytes, size_t n)
 {
-    return file_counts(fd) && refused("read") ? -1 : NEXT(read)(fd, bytes, n);
+    if (!file_counts(fd) || !turn("read")) return NEXT(read)(fd, bytes, n);
+    if (plan.halves) return NEXT(read)(fd, bytes, half(n));
+    errno = plan.error;
+    return -1;
 }
 
 ssize_t pread(int fd, void *bytes, size_t n, off_t at)
 {
-    return file_counts(fd) && refused("read") ? -1 : NEXT(pread)(fd, bytes, n, at);
+    if (!file_counts(fd) || !turn("read")) return NEXT(pread)(fd, bytes, n, at);
+    if (plan.halves) return NEXT(pread)(fd, bytes, half(n), at);
+    errno = plan.error;
+    return -1;
 }
 
 off_t lseek(int fd, off_t to, int from)
@@ -294,7 +319,29 @@ off_t lseek(int fd, off_t to, int from)
 
 int ftruncate(int fd, off_t size)
 {
-    return file_counts(fd) && refused("seek") ? -1 : NEXT(ftruncate)(fd, size);
+    return file_counts(fd) && refused("cut") ? -1 : NEXT(ftruncate)(fd, size);
+}
+
+int flock(int fd, int how)
+{
+    return file_counts(fd) && refused("lock") ? -1 : NEXT(flock)(fd, how);
+}
+
+int nanosleep(const struct timespec *t, struct timespec *left)
+{
+    if (!refused("wait")) return NEXT(nanosleep)(t, left);
+    if (left) *left = *t;
+    return -1;
+}
+
+int poll(struct pollfd *fds, nfds_t n, int ms)
+{
+    return refused("wait") ? -1 : NEXT(poll)(fds, n, ms);
+}
+
+pid_t waitpid(pid_t pid, int *how, int options)
+{
+    return refused("wait") ? -1 : NEXT(waitpid)(pid, how, options);
 }
 
 int fsync(int fd) { return file_counts(fd) && refused("sync") ? -1 : NEXT(fsync)(fd); }

@@ -12,20 +12,41 @@
 
 enum { MOST_PIXELS = 1 << 28 };
 
+/* Codes of the system that may be over soon; libav's own, and the rest, are the file's fault. */
+static bool may_pass(int code)
+{
+    static const int soon[] = { EIO, ESTALE, EMFILE, ENFILE, ETIMEDOUT };
+
+    for (int i = 0; i < COUNT_OF(soon); i++)
+        if (code == AVERROR(soon[i])) return true;
+    return false;
+}
+
 status av_decoder_fail(const struct av_decoder *d, const char *what, int code)
 {
     char why[AV_ERROR_MAX_STRING_SIZE];
+    status const kind = code == AVERROR(ENOMEM) ? ST_NOMEM : may_pass(code) ? ST_IO : ST_FORMAT;
 
     av_strerror(code, why, sizeof why);
-    return fail(code == AVERROR(ENOMEM) ? ST_NOMEM : ST_FORMAT, "%s: %s: %s", d->path, what, why);
+    return fail(kind, "%s: %s: %s", d->path, what, why);
+}
+
+int av_open_input(AVFormatContext **in, const char *path)
+{
+    char *const url = str_format("file:%s", path);
+    int code = AVERROR(ENOMEM);
+
+    if (url) do
+            code = avformat_open_input(in, url, NULL, NULL);
+        while (code == AVERROR(EINTR));
+    free(url);
+    return code;
 }
 
 static status open_file(struct av_decoder *d)
 {
-    char *const url = str_format("file:%s", d->path);
-    int e = url ? avformat_open_input(&d->in, url, NULL, NULL) : AVERROR(ENOMEM);
+    int e = av_open_input(&d->in, d->path);
 
-    free(url);
     if (e >= 0) e = avformat_find_stream_info(d->in, NULL);
     return e < 0 ? av_decoder_fail(d, "no picture or video can be read", e) : ST_OK;
 }

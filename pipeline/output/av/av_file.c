@@ -7,6 +7,7 @@
  * opens its own file to read it; that is served from here too, so that it moves no byte that is not
  * what it wrote.
  */
+#include "base/fd.h"
 #include "base/strbuf.h"
 #include "pipeline/output/av/av_internal.h"
 
@@ -116,7 +117,7 @@ status av_file_open(struct av_file *f, const char *path, AVFormatContext *mux)
 {
     *f = (struct av_file){ .fd = -1 };
     TRY(file_record_open(&f->record, path));
-    f->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    f->fd = fd_open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC);
     if (f->fd < 0) return fail(ST_IO, "%s: %s", path, strerror(errno));
     f->io = make_io(f, true);
     if (!f->io) return fail(ST_NOMEM, "%s: no memory to write it", path);
@@ -145,8 +146,8 @@ status av_file_commit(struct av_file *f, char sha256[DIGEST_HEX])
 {
     avio_flush(f->io);
     TRY(av_file_result(f, 0, "writing"));
-    if (fsync(f->fd)) return fail(ST_IO, "%s: fsync: %s", f->record.path, strerror(errno));
-    int const rc = close(f->fd);
+    if (fd_sync(f->fd)) return fail(ST_IO, "%s: fsync: %s", f->record.path, strerror(errno));
+    int const rc = fd_close(f->fd);
     f->fd = -1;
     if (rc) return fail(ST_IO, "%s: close: %s", f->record.path, strerror(errno));
     return file_record_check(&f->record, sha256);

@@ -85,15 +85,18 @@ struct av_decoder {
     AVFrame *frame; /* the newest; may differ in size and format from the one before */
 };
 
-/* ST_FORMAT if the file is missing or libav finds no picture in it; ST_NOMEM. av_decoder_close when
- * done, also after a failure. */
+/* ST_FORMAT if the file is missing or libav finds no picture in it; ST_IO for what may be over
+ * soon; ST_NOMEM. av_decoder_close when done, also after a failure. */
 status av_decoder_open(struct av_decoder *d, const char *path) MUST_USE;
 /* *more false: there is none behind the last. ST_FORMAT if the file is damaged. */
 status av_decoder_next(struct av_decoder *d, bool *more) MUST_USE;
 void av_decoder_close(struct av_decoder *d); /* safe on a zeroed one; zeroes it */
 
-/* Fails with libav's words for its code: ST_NOMEM or ST_FORMAT. */
+/* Fails with libav's words for its code: ST_NOMEM, ST_IO or ST_FORMAT. */
 status av_decoder_fail(const struct av_decoder *d, const char *what, int code);
+
+/* The file opened to be read, again where a signal interrupts that: libav's code. */
+int av_open_input(AVFormatContext **in, const char *path);
 
 /* The frame's matrix and range for a conversion to RGB; SWS_CS_* for a frame that names none. Where
  * formats have no matrix between them (RGB to RGB) nothing is set. */

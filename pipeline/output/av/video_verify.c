@@ -1,6 +1,5 @@
 /* video_verify.c - a finished file is read back: one packet a frame, each at its own time and
  * with the content that the encoder gave it. */
-#include "base/strbuf.h"
 #include "pipeline/output/av/av_internal.h"
 #include "pipeline/output/av/video.h"
 
@@ -13,10 +12,8 @@
 static status open_demux(AVFormatContext **in, AVPacket **packet, const char *path)
 {
     char why[AV_ERROR_MAX_STRING_SIZE];
-    char *const url = str_format("file:%s", path);
-    int r = url ? avformat_open_input(in, url, NULL, NULL) : AVERROR(ENOMEM);
+    int r = av_open_input(in, path);
 
-    free(url);
     *packet = av_packet_alloc();
     if (r >= 0 && !*packet) r = AVERROR(ENOMEM);
     if (r >= 0) return ST_OK;
