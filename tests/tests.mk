@@ -58,7 +58,7 @@ $B/tests/unit_file_hash: LINK_OPT = -Wl,--wrap=digest_file,--wrap=time
 $B/tests/engine_starts: LINK_OPT = -Wl,--wrap=file_watch_map
 $B/tests/line_mistakes: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,kv_window_spans kv_clean_spans kv_recache_find average_add \
     kv_enter rank_best kv_cache_get kv_head_is_static rope_angles \
-    kv_choose kv_observe frames_add line_upload_angles)
+    kv_choose kv_observe frames_add line_upload_angles rope_jittered_base)
 $B/tests/line_memory: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc aligned_alloc free)
 $B/tests/alloc_nth: LINK_OPT = $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc strdup strndup)
 

@@ -12,7 +12,7 @@
 
 static const struct kv_policy_ops *window_of(const struct kv_policy *p)
 {
-    return kv_policy_joint(p) ? &policy_rolling : &policy_block;
+    return kv_window_is_joint(p->kind) ? &policy_rolling : &policy_block;
 }
 
 static status check_lol(const struct kv_policy *p)
@@ -30,7 +30,7 @@ static void list_lol(const struct kv_policy *p, const struct kv_pass *pass, enum
 
 static int bank_of_lol(const struct kv_policy *p)
 {
-    return kv_policy_joint(p) ? 1 : frames_sink_blocks(p);
+    return kv_window_is_joint(p->kind) ? 1 : frames_sink_blocks(p);
 }
 
 static double base_of_head(const struct kv_policy *p, int head)

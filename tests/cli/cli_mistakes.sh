@@ -53,7 +53,16 @@ chunks-larger|forcing-kv|s/"chunks_per_frame": 6/"chunks_per_frame": 3/
 split-later|forcing-kv|s/"first_split_block": 2/"first_split_block": 3/
 other-head|forcing-kv|s/^   0$/   3/
 fewer-distances|echo-forcing|/^ *8,$/d; s/^\( *\)4,$/\14/; /^ *16$/d
+window-alone|deep-forcing-limit|s/"policy": "deep-forcing"/"policy": "sink"/; s/"sink_frames": 8,/"sink_frames": 8/; /"budget_frames"/d; /"recent_frames"/d; /"max_reuse"/d
+heads-alike|lol|s/"jitter": 0.8/"jitter": 0/
+jitter-less|lol|s/"jitter": 0.8/"jitter": 0.79/
+other-draws|lol|s/"jitter_seed": 0/"jitter_seed": 1/
+recache-late-fixed|switch-absolute|s/"from_frame": 6/"from_frame": 9/
+recache-early-fixed|switch-absolute|s/"from_frame": 15/"from_frame": 12/
+sink-renewed-fixed|switch-absolute|s/"keep_sink_on_switch": true/"keep_sink_on_switch": false/
+sink-kept|switch-new-sink|s/"keep_sink_on_switch": false/"keep_sink_on_switch": true/
 TABLE
+ln -s "$golden/block-21" "$golden/longlive-switch-relative" "$tmp" || exit 1 # what some of them share
 
 cd "$tmp" || exit 1
 # shellcheck disable=SC2086 # names without blanks

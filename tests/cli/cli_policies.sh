@@ -123,7 +123,7 @@ done <<'TABLE'
 21 ema-sink kind: block, attention_frames: 9, sink_frames: 3, policy: ema-sink
 24 rolling-sink kind: block, attention_frames: 21, sink_frames: 0, policy: rolling-sink
 9 infinity-rope kind: block, attention_frames: 6, sink_frames: 1, policy: infinity-rope
-15 lol kind: block, attention_frames: 12, sink_frames: 3, policy: lol
+12 lol kind: block, attention_frames: 12, sink_frames: 3, policy: lol
 21 memrope kind: block, attention_frames: 12, sink_frames: 3, policy: memrope
 123 relax-forcing kind: block, attention_frames: 7, sink_frames: 2, policy: relax-forcing
 10 forcing-kv kind: block, attention_frames: 6, sink_frames: 1, policy: forcing-kv, static_heads: [[], [1]]

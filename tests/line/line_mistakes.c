@@ -39,6 +39,7 @@ static struct mistake {
     bool early;                 /* frames that leave first */
     bool causal;                /* a recache */
     bool each_layer;            /* chooses */
+    bool alike;                 /* bases of heads */
 } planted;
 
 /* ---- in their places --------------------------------------------------------------------- */
@@ -59,6 +60,8 @@ status __real_kv_cache_get(const struct kv_cache *, int64_t, int, struct tensor 
 status __wrap_kv_cache_get(const struct kv_cache *, int64_t, int, struct tensor *, struct tensor *);
 bool __real_kv_head_is_static(const struct kv_profile *, int, int);
 bool __wrap_kv_head_is_static(const struct kv_profile *, int, int);
+double __real_rope_jittered_base(double, uint32_t, int);
+double __wrap_rope_jittered_base(double, uint32_t, int);
 void __real_rope_angles(float *, int, int64_t, int);
 void __wrap_rope_angles(float *, int, int64_t, int);
 status __real_kv_choose(const struct kv_call *);
@@ -195,6 +198,11 @@ status __wrap_line_upload_angles(struct line *l)
         if (w->span[i].block <= l->place[l->levels].block) w->span[kept++] = w->span[i];
     if (planted.causal) w->count = kept;
     return __real_line_upload_angles(l);
+}
+
+double __wrap_rope_jittered_base(double sigma, uint32_t seed, int head)
+{
+    return __real_rope_jittered_base(sigma, seed, planted.alike ? 0 : head);
 }
 
 status __wrap_rank_best(const float *score, int64_t count, int64_t best, int32_t *out)
@@ -463,6 +471,8 @@ static const struct mistake mistakes[] = {
     { "echo forcing: a distance less", "echo-forcing", .shorter = true },
     { "echo forcing: noted in all passes", "echo-forcing", .choice = note_first_pass },
     { "echo forcing: tokens in their places", "echo-forcing", .choice = keep_place },
+    { "lol: one base for all heads", "lol", .alike = true },
+    { "recache: no sink at its own positions", "switch-absolute", .recache = recache_without_sink },
     { "forcing-kv: the most alike are kept", "forcing-kv", .ranks_backwards = true },
     { "forcing-kv: scores of keys not roped", "forcing-kv", .unroped = true },
     { "forcing-kv: scores of all heads", "forcing-kv", .of_all_heads = true },
