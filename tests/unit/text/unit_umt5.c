@@ -139,7 +139,7 @@ static double packed_error(const char *file, const float want[PACKED_LEN * PACKE
 }
 
 /* Of a small encoder of two layers, logits of about 1. A weight is off by e of itself, root mean
- * square: 2^-4 / sqrt 3 in e4m3; in Q8_0 by a step's 1 / sqrt 12, of 127 steps to the largest of 32,
+ * square: 2^-4 / sqrt 3 in e4m3; in Q8_0 by a step's 1 / sqrt 12, 127 steps to the largest of 32,
  * which is 2.1 times their root mean square on average. A branch is at most two products in a row
  * that act on values and two that act on logits, 2 e; there are four of them, whose errors add in
  * squares, and the table of tokens: sqrt(17) e, with what gets through nonlinearities below 1. The
