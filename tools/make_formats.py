@@ -13,6 +13,8 @@ and shapes are real ones at a tiny size:
   dit-diffusers, text-hf    shards with an index, the names of diffusers and of Transformers
   vae-diffusers.safetensors
   text.gguf                 the names that the gguf package gives T5
+  umt5.safetensors          a whole small encoder in BF16; umt5-fp8.safetensors: its linear layers in FP8, umt5-fp8-scaled
+                            with scales as ComfyUI writes them; umt5-q8_0.gguf: all matrices in Q8_0
   scaled.safetensors        FP8 and I8 with scales in every form; scaled-wanted.safetensors: the numbers
   scaled.pt                 the same by torch, whose FP8 tensors lie in storages of bytes
 """
@@ -207,6 +209,43 @@ def write_names(folder):
     w.close()
 
 
+# ---- a whole encoder, quantised ---------------------------------------------------------------
+
+def write_umt5(folder):
+    """Widths that blocks of 32 divide."""
+    own = np.random.default_rng(11)
+    dim, wide, vocab, buckets, heads, layers = 32, 64, 32, 32, 2, 2
+    shapes = {"token_embedding": (vocab, dim), "pos_embedding": (buckets, heads), "norm": (dim,),
+              "ffn.gate": (wide, dim), "ffn.fc1": (wide, dim), "ffn.fc2": (dim, wide)}
+    plain, fp8, scaled = {}, {}, {}
+    for ours, theirs in text_names(layers):
+        shape = next((s for part, s in shapes.items() if part in ours), (dim, dim))
+        v = own.standard_normal(shape) * (1 if "embedding" in ours else shape[-1] ** -0.5)
+        v = v / 4 if ".attn.q." in ours else v  # heads of 16: logits of about 1, as trained ones
+        v = torch.tensor(1 + 0.1 * v if "norm" in ours else v).to(torch.bfloat16)
+        plain[theirs] = v
+        fp8[theirs] = scaled[theirs] = v
+        if v.ndim == 2 and "embedding" not in ours:
+            by = v.float().abs().max() / 448
+            fp8[theirs] = v.to(torch.float8_e4m3fn)
+            scaled[theirs] = (v.float() / by).to(torch.float8_e4m3fn)
+            scaled[theirs.replace(".weight", ".scale_weight")] = by
+    scaled["scaled_fp8"] = torch.zeros(0, dtype=torch.float8_e4m3fn)
+    safetensors.torch.save_file(plain, f"{folder}/umt5.safetensors")
+    safetensors.torch.save_file(fp8, f"{folder}/umt5-fp8.safetensors")
+    safetensors.torch.save_file(scaled, f"{folder}/umt5-fp8-scaled.safetensors")
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.T5, layers)
+    w = gguf.GGUFWriter(f"{folder}/umt5-q8_0.gguf", "t5encoder")
+    for name, v in plain.items():
+        packed = v.ndim == 2 and v.shape[-1] % 32 == 0
+        data = gguf.quantize(v.float().numpy(), Type.Q8_0) if packed else v.float().numpy()
+        w.add_tensor(names.get_name(name, try_suffixes=(".weight",)), data, raw_dtype=Type.Q8_0 if packed else None)
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+
+
 # ---- scales -------------------------------------------------------------------------------------
 
 def e4m3_table():
@@ -273,3 +312,4 @@ if __name__ == "__main__":
     write_types(out)
     write_names(out)
     write_scaled(out)
+    write_umt5(out)

@@ -171,12 +171,46 @@ static status read_kept_sink(const struct verify_case *c, struct kv_policy *p)
     return ST_OK;
 }
 
+/* Each policy turns keys in its own way, which a case says in words; a window without one has
+ * two. */
+static status read_positions(const struct verify_case *c, struct kv_policy *p)
+{
+    static const struct {
+        const char *policy, *positions; /* policy NULL: the window's own */
+        enum kv_sink sink;
+    } rows[] = {
+        { NULL, "absolute", KV_SINK_FIXED },
+        { NULL, "relative", KV_SINK_MOVING },
+        { "deep-sink", "absolute, sink moved", KV_SINK_USUAL },
+        { "deep-forcing", "absolute, sink moved", KV_SINK_USUAL },
+        { "ema-sink", "relative", KV_SINK_USUAL },
+        { "rolling-sink", "absolute, replayed blocks moved", KV_SINK_USUAL },
+        { "infinity-rope", "relative", KV_SINK_USUAL },
+        { "memrope", "relative", KV_SINK_USUAL },
+        { "relax-forcing", "absolute, sink and history moved", KV_SINK_USUAL },
+        { "echo-forcing", "relative", KV_SINK_USUAL },
+        { "forcing-kv", "absolute", KV_SINK_USUAL },
+    };
+    const struct json_node *const n = json_tree_member(c->json, "positions");
+    const char *const rule = p->rule == KV_USUAL ? NULL : kv_rule_name(p->rule);
+    const char *const said = json_tree_text(n);
+
+    if (!n) return ST_OK;
+    for (int i = 0; i < COUNT_OF(rows); i++) {
+        bool const own = rule ? rows[i].policy && !strcmp(rows[i].policy, rule) : !rows[i].policy;
+        if (!own || !said || strcmp(rows[i].positions, said) != 0) continue;
+        p->sink = rows[i].sink;
+        return ST_OK;
+    }
+    return fail(ST_FORMAT, "%s/case.json: positions: `%s` are not those of %s", c->dir,
+                said ? said : "not a text", rule ? rule : "a window without a policy");
+}
+
 status verify_read_policy(struct verify_case *c, int levels, struct kv_policy *out)
 {
     const struct json_node *const window = json_tree_member(c->json, "window");
     const char *const name = window ? json_tree_text(window) : kv_window_name(WINDOW_ROLLING);
     int const kind = name ? choice_find(KV_WINDOW_CHOICES, name) : -1;
-    const struct json_node *const positions = json_tree_member(c->json, "positions");
     int clean;
 
     if (kind < 0)
@@ -196,7 +230,6 @@ status verify_read_policy(struct verify_case *c, int levels, struct kv_policy *o
         if (kv_key_bounds(out->rule, (enum kv_key)i)) TRY(read_key(c, out, (enum kv_key)i));
     TRY(read_kept_sink(c, out));
     if (kv_rule_has_profile(out->rule)) TRY(read_profile(c, &out->profile));
-    if (out->rule == KV_USUAL && positions && json_tree_text(positions))
-        out->sink = strcmp(json_tree_text(positions), "relative") ? KV_SINK_FIXED : KV_SINK_MOVING;
+    TRY(read_positions(c, out));
     return kv_policy_check(out);
 }

@@ -84,6 +84,19 @@ sed -i 's/"replay_framez": 18/"replay_frames": 15/' "$tmp/strange/case.json"
 expect 1 "$tmp/strange"
 grep -q DIFFERS "$tmp/out" || { echo "rows attended to are not compared" && fail=1; }
 
+# Positions of another policy, a policy that is none, and an adapter where a model is expected.
+refuses() { # CASE SED WORDS
+    rm -rf "$tmp/strange" && cp -r "tests/golden/$1" "$tmp/strange" && chmod -R u+w "$tmp/strange" || exit 1
+    sed -i "$2" "$tmp/strange/case.json"
+    expect 2 "$tmp/strange"
+    grep -qF "$3" "$tmp/out" || { echo "no \`$3\` in: $(tail -n 3 "$tmp/out")" && fail=1; }
+}
+refuses ema-sink 's/"positions": "relative"/"positions": "absolute"/' 'positions: `absolute` are not those of ema-sink'
+refuses longlive-lora 's/"positions": "[a-z]*"/"positions": "sideways"/' 'positions: `sideways` are not those of a window without a policy'
+refuses ema-sink 's/"policy": "ema-sink"/"policy": "ema-sing"/' 'policy: `ema-sing` is unknown'
+refuses longlive-lora '/"lora": {/,/}/d' 'lora.pt: has no dict under the outer key `generator`; allowed as outer key: generator_lora'
+refuses longlive-lora 's/"alpha": 16/"alpha": 16, "beta": 1/' 'lora.beta: unknown key'
+
 # An average with another factor, roundings that are not the release's, another text of a prompt.
 altered() { # CASE FILE SED
     rm -rf "$tmp/altered" && cp -r "tests/golden/$1" "$tmp/altered" && chmod -R u+w "$tmp/altered" || exit 1

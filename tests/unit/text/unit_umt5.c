@@ -99,6 +99,93 @@ static void golden(void **state)
     }
 }
 
+/* ---- weights that are quantised -------------------------------------------------------- */
+
+enum { PACKED_LEN = 24, PACKED_DIM = 32 };
+
+static void encode_packed(const char *file, float out[PACKED_LEN * PACKED_DIM])
+{
+    struct weights_request const r = { .path = file, .family = WEIGHTS_TEXT };
+    int32_t ids[PACKED_LEN];
+    struct weights *w;
+    struct umt5 *u;
+
+    for (int i = 0; i < PACKED_LEN; i++) ids[i] = (7 * i + 3) % 32;
+    assert_int_equal(weights_open_as(&w, &r), ST_OK);
+    assert_int_equal(umt5_open(&u, &(struct umt5_config){ .weights = w,
+                                                          .backend = kern_backend_find("ref"),
+                                                          .threads = 1,
+                                                          .precision = DT_F32 }),
+                     ST_OK);
+    struct umt5_prompt const p = { .ids = ids, .count = PACKED_LEN, .embeds = out };
+    assert_int_equal(umt5_encode(u, &p, 1), ST_OK);
+    umt5_close(&u);
+    weights_close(&w);
+}
+
+/* Of the embeddings of a file, relative to those wanted. */
+static double packed_error(const char *file, const float want[PACKED_LEN * PACKED_DIM])
+{
+    float got[PACKED_LEN * PACKED_DIM];
+    double error = 0, size = 0;
+
+    encode_packed(file, got);
+    for (int k = 0; k < PACKED_LEN * PACKED_DIM; k++) {
+        double const d = (double)got[k] - (double)want[k];
+        error += d * d;
+        size += (double)want[k] * (double)want[k];
+    }
+    return sqrt(error / size);
+}
+
+/* Of a small encoder of two layers, logits of about 1. A weight is off by e of itself, root mean
+ * square: 2^-4 / sqrt 3 in e4m3; in Q8_0 by a step's 1 / sqrt 12, 127 steps to the largest of 32,
+ * which is 2.1 times their root mean square on average. A branch is at most two products in a row
+ * that act on values and two that act on logits, 2 e; there are four of them, whose errors add in
+ * squares, and the table of tokens: sqrt(17) e, with what gets through nonlinearities below 1. The
+ * lower bound finds a file that is compared with itself. */
+static void quantised(void **state)
+{
+    static const struct {
+        const char *file;
+        double e;
+    } rows[] = {
+        { "tests/formats/umt5-fp8.safetensors", 0.0361 },
+        { "tests/formats/umt5-fp8-scaled.safetensors", 0.0361 },
+        { "tests/formats/umt5-q8_0.gguf", 2.1 / 127 / 3.4641 },
+    };
+    float want[PACKED_LEN * PACKED_DIM];
+
+    (void)state;
+    encode_packed("tests/formats/umt5.safetensors", want);
+    for (int i = 0; i < COUNT_OF(rows); i++) {
+        double const off = packed_error(rows[i].file, want), bound = sqrt(17) * rows[i].e;
+        print_message("%s: %.3g of %.3g\n", rows[i].file, off, bound);
+        assert_true(off <= bound);
+        assert_true(off > bound / 20);
+    }
+}
+
+/* The scales count: under names that nobody knows they are none. */
+static void without_scales(void **state)
+{
+    char path[] = "/tmp/unit_umt5_scales.XXXXXX", *bytes, *at;
+    float want[PACKED_LEN * PACKED_DIM];
+    size_t len;
+    int const fd = mkstemp(path);
+
+    (void)state;
+    assert_true(fd >= 0 && !close(fd));
+    encode_packed("tests/formats/umt5.safetensors", want);
+    assert_int_equal(file_read("tests/formats/umt5-fp8-scaled.safetensors", 1 << 20, &bytes, &len),
+                     ST_OK);
+    while ((at = memmem(bytes, len, "scale_weight", 12))) memcpy(at, "other_weight", 12);
+    assert_int_equal(file_write(path, bytes, len), ST_OK);
+    assert_true(packed_error(path, want) > 0.5);
+    assert_int_equal(unlink(path), 0);
+    free(bytes);
+}
+
 /* Worked out by hand from the definition. */
 static void buckets(void **state)
 {
@@ -513,6 +600,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden),
+        cmocka_unit_test(quantised),
+        cmocka_unit_test(without_scales),
         cmocka_unit_test(buckets),
         cmocka_unit_test(many_as_alone),
         cmocka_unit_test(cache_spares_weights),
