@@ -186,6 +186,49 @@ static void priority_then_first_come_then_group(void **state)
     is(claim("B", "g1", 2), "claimed 4/0/1 4/1/1");
 }
 
+/* The first of two who submitted much does not have all worlds until it is done. */
+static void owners_share_the_worlds(void **state)
+{
+    static const char *const world[] = { "A", "B", "C", "D" };
+    struct queue_job second = job_of("second", 40, 50, "g"), high = job_of("high", 1, 60, "g");
+    int64_t held[COUNT_OF(world)] = { 0 }, clips[4] = { 0 };
+
+    (void)state;
+    submit(job_of("first", 40, 50, "g"));
+    submit(job_of("more", 40, 50, "g"));
+    second.owner = "other";
+    submit(second);
+    is(claim("A", "g", 1), "claimed 1/0/1");
+    is(claim("B", "g", 1), "claimed 3/0/1"); /* a younger job, of who has nothing in work */
+    is(claim("C", "g", 1), "claimed 1/1/1");
+    is(claim("D", "g", 1), "claimed 3/1/1");
+    for (int i = 0; i < 40; i++) { /* each ends its clip, and claims another */
+        char const *const name = world[i * 7 % COUNT_OF(world)];
+        struct queue_clip mine[QUEUE_HOLDS];
+        enum queue_claimed what;
+        int n = 0;
+        assert_int_equal(queue_claim(as(name), "g", 1, mine, &n, &what), QUEUE_OK);
+        assert_int_equal(n, 1);
+        assert_int_equal(queue_end(as(name), &mine[0], QUEUE_END_DONE, ""), QUEUE_OK);
+        clips[mine[0].job]++;
+        queue_clip_free(&mine[0]);
+        assert_int_equal(queue_claim(as(name), "g", 1, mine, &n, &what), QUEUE_OK);
+        held[i * 7 % COUNT_OF(world)] = mine[0].job;
+        queue_clip_free(&mine[0]);
+    }
+    assert_int_equal(clips[1], 20);
+    assert_int_equal(clips[3], 20);
+    assert_int_equal((held[0] == 3) + (held[1] == 3) + (held[2] == 3) + (held[3] == 3), 2);
+    high.owner = "test"; /* priority goes before that */
+    assert_int_equal(submit(high), 4);
+    struct queue_clip mine[QUEUE_HOLDS];
+    enum queue_claimed what;
+    int n = 0;
+    assert_int_equal(queue_claim(as("E"), "g", 1, mine, &n, &what), QUEUE_OK);
+    assert_int_equal(mine[0].job, 4);
+    queue_clip_free(&mine[0]);
+}
+
 static void an_end_counts_once_and_from_the_holder(void **state)
 {
     (void)state;
@@ -759,6 +802,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         RULE(priority_then_first_come_then_group),
+        RULE(owners_share_the_worlds),
         RULE(an_end_counts_once_and_from_the_holder),
         RULE(a_lone_world_tries_again_itself),
         RULE(three_failures_block_a_host),
