@@ -169,7 +169,7 @@ static int64_t submit(struct queue_job job)
 
 /* ---- the rules ---- */
 
-static void priority_then_first_come_then_group(void **state)
+static void priority_then_group_then_owner_then_first_come(void **state)
 {
     (void)state;
     submit(job_of("low", 4, 40, "g1"));
@@ -184,49 +184,11 @@ static void priority_then_first_come_then_group(void **state)
     assert_int_equal(end_clip("B", CLIP(3, 0, 1, 4), QUEUE_END_DONE), QUEUE_OK);
     assert_int_equal(end_clip("B", CLIP(3, 0, 1, 4), QUEUE_END_DONE), QUEUE_OK); /* said twice */
     is(claim("B", "g1", 2), "claimed 4/0/1 4/1/1");
-}
-
-/* The first of two who submitted much does not have all worlds until it is done. */
-static void owners_share_the_worlds(void **state)
-{
-    static const char *const world[] = { "A", "B", "C", "D" };
-    struct queue_job second = job_of("second", 40, 50, "g"), high = job_of("high", 1, 60, "g");
-    int64_t held[COUNT_OF(world)] = { 0 }, clips[4] = { 0 };
-
-    (void)state;
-    submit(job_of("first", 40, 50, "g"));
-    submit(job_of("more", 40, 50, "g"));
-    second.owner = "other";
-    submit(second);
-    is(claim("A", "g", 1), "claimed 1/0/1");
-    is(claim("B", "g", 1), "claimed 3/0/1"); /* a younger job, of who has nothing in work */
-    is(claim("C", "g", 1), "claimed 1/1/1");
-    is(claim("D", "g", 1), "claimed 3/1/1");
-    for (int i = 0; i < 40; i++) { /* each ends its clip, and claims another */
-        char const *const name = world[i * 7 % COUNT_OF(world)];
-        struct queue_clip mine[QUEUE_HOLDS];
-        enum queue_claimed what;
-        int n = 0;
-        assert_int_equal(queue_claim(as(name), "g", 1, mine, &n, &what), QUEUE_OK);
-        assert_int_equal(n, 1);
-        assert_int_equal(queue_end(as(name), &mine[0], QUEUE_END_DONE, ""), QUEUE_OK);
-        clips[mine[0].job]++;
-        queue_clip_free(&mine[0]);
-        assert_int_equal(queue_claim(as(name), "g", 1, mine, &n, &what), QUEUE_OK);
-        held[i * 7 % COUNT_OF(world)] = mine[0].job;
-        queue_clip_free(&mine[0]);
-    }
-    assert_int_equal(clips[1], 20);
-    assert_int_equal(clips[3], 20);
-    assert_int_equal((held[0] == 3) + (held[1] == 3) + (held[2] == 3) + (held[3] == 3), 2);
-    high.owner = "test"; /* priority goes before that */
-    assert_int_equal(submit(high), 4);
-    struct queue_clip mine[QUEUE_HOLDS];
-    enum queue_claimed what;
-    int n = 0;
-    assert_int_equal(queue_claim(as("E"), "g", 1, mine, &n, &what), QUEUE_OK);
-    assert_int_equal(mine[0].job, 4);
-    queue_clip_free(&mine[0]);
+    struct queue_job theirs = job_of("theirs", 9, 50, "g1");
+    theirs.owner = "another"; /* who has nothing in work: before older jobs, up to as many clips */
+    submit(theirs);
+    is(claim("D", "", 5), "claimed 5/0/1 5/1/1 5/2/1 5/3/1 5/4/1");
+    is(claim("E", "", 1), "claimed 2/3/1"); /* five each: the older job */
 }
 
 static void an_end_counts_once_and_from_the_holder(void **state)
@@ -801,8 +763,7 @@ static void the_farm_at_a_glance(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        RULE(priority_then_first_come_then_group),
-        RULE(owners_share_the_worlds),
+        RULE(priority_then_group_then_owner_then_first_come),
         RULE(an_end_counts_once_and_from_the_holder),
         RULE(a_lone_world_tries_again_itself),
         RULE(three_failures_block_a_host),
