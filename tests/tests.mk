@@ -89,7 +89,7 @@ torture: tests
 	@FAULTS=500 tests/queue/chaos.sh sqlite
 	@FAULTS=500 tests/queue/chaos.sh postgres || [ $$? -eq 77 ]
 	@tests/queue/full.sh || [ $$? -eq 77 ]
-	@tests/queue/occupancy.sh
+	@REQUESTS=1000 tests/queue/occupancy.sh
 	@tests/queue/occupancy.sh postgres || [ $$? -eq 77 ]
 	@tests/mpi/two_hosts.sh || [ $$? -eq 77 ]
 	@tests/queue/slurm.sh || [ $$? -eq 77 ]

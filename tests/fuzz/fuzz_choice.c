@@ -1,5 +1,5 @@
-/* fuzz_choice.c - any numbers as what a cache policy chose for the blocks of an attempt. A choice that
- * is taken is one of rows that there are. */
+/* fuzz_choice.c - any numbers as what a cache policy chose for the blocks of an attempt: a choice
+ * that is taken is one of rows that there are. */
 #include "tests/fuzz/fuzz.h"
 
 #include "pipeline/cache/kv_state.h"

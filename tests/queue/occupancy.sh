@@ -4,12 +4,12 @@
 # PostgreSQL loses its power in between, and is away until two clips more are made. Counted: ticks in
 # which a stage has a block, of all from its first to its last; 97 % at least.
 #
-# CLIPS: how many (20).
+# CLIPS: how many (20). REQUESTS: for the page, a second (0), all the while; the worlds must be as busy.
 . "$(dirname "$0")/../cli/world.sh"
 clips=${CLIPS:-20} blocks=20
 frames=$((12 * blocks - 3)) # three latent frames a block, four pictures each but for the first
 server() { "$top/tests/queue/postgres.sh" "$@"; }
-pg='' first='' second='' ahead=2
+pg='' first='' second='' page='' asks='' ahead=2
 if [ "${1:-sqlite}" = postgres ]; then
     pg=$(mktemp -d /tmp/pg.XXXXXX)
     ROLLMILL_QUEUE=$(FSYNC=on server start "$pg")
@@ -21,8 +21,15 @@ else
     ROLLMILL_QUEUE=sqlite:$dir/q.db
 fi
 export ROLLMILL_QUEUE
+ask() { # REQUESTS: in every second so many, until `over` is there
+    while [ ! -e over ]; do
+        ab -q -l -n "$1" -c 10 "http://127.0.0.1:$port/" >>ab.txt 2>&1 &
+        sleep 1
+        wait $!
+    done
+}
 # shellcheck disable=SC2086 # numbers, or nothing
-trap 'kill -9 $first $second 2>/dev/null; [ -z "$pg" ] || server stop "$pg"; rm -rf "$dir"' EXIT
+trap 'kill -9 $first $second $page $asks 2>/dev/null; [ -z "$pg" ] || server stop "$pg"; rm -rf "$dir"' EXIT
 "$rollmill" queue make >/dev/null || wrong "queue make"
 
 submitted=0
@@ -45,6 +52,16 @@ work first
 first=$!
 work second
 second=$!
+if [ "${REQUESTS:-0}" != 0 ]; then
+    command -v ab >/dev/null || { echo "ab is not installed (apache2-utils): no requests" && exit 77; }
+    mkdir -p out
+    "$rollmill" serve --listen 127.0.0.1:0 out >page.txt 2>page.log &
+    page=$!
+    is_served() { port=$(sed -n 's/^http port //p' page.txt 2>/dev/null) && [ -n "$port" ]; }
+    await is_served
+    ask "$REQUESTS" &
+    asks=$! asked_from=$(date +%s)
+fi
 away='' limit=$(($(date +%s) + ${LIMIT:-3000}))
 while ! have_ended "$clips"; do
     feed
@@ -56,6 +73,15 @@ while ! have_ended "$clips"; do
     sleep 0.1
     [ "$(date +%s)" -lt $limit ] || { wrong "not over in time: $(tail -n 3 first.log second.log)" && break; }
 done
+if [ -n "$page" ]; then
+    touch over
+    wait $asks
+    ticks=$(awk '{ print $14 + $15 }' "/proc/$page/stat")
+    awk -v s=$(($(date +%s) - asked_from)) -v t="$ticks" -v hz="$(getconf CLK_TCK)" '
+        /^Complete requests/ { n += $3 } /^Failed requests/ { bad += $3 } /^Non-2xx/ { bad += $3 }
+        END { printf "%d requests in %d s, %d of them failed, %.2f ms of a processor each\n", n, s, bad, 1000 * t / hz / n; exit bad > 0 || n == 0 }' ab.txt ||
+        wrong "the page"
+fi
 "$rollmill" queue drain >/dev/null || wrong drain
 for name in first second; do
     wait ${!name}

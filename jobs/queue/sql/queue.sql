@@ -132,11 +132,16 @@ WHERE ended = 0 AND worker IN (SELECT id FROM workers WHERE state <> 0)
 -- Claim -------------------------------------------------------------------------------------------
 
 -- $1 worker, $2 its group ('' if it may change), $3 host, $4 memory
--- The best job: by priority, then of this group, then the oldest. Both candidates, the best of the group and the best
--- of all, are the first that fit in the order of jobs_open: with a thousand open jobs, not all are looked at.
+-- The best job: by priority, then of this group, then of the owner who has the fewest clips in work, then the oldest.
+-- Of each owner both candidates, the best of the group and the best of all, are the first that fit in the order of
+-- jobs_open: with a thousand open jobs, not all are looked at.
 -- name: pick
-WITH fit AS NOT MATERIALIZED (
-    SELECT j.id, j.grp, j.priority FROM jobs j
+WITH busy AS MATERIALIZED (
+    SELECT j.owner, sum(j.n_running) AS n FROM jobs j
+--lite INDEXED BY jobs_open
+    WHERE j.closed = 0 GROUP BY j.owner),
+fit AS NOT MATERIALIZED (
+    SELECT j.id, j.grp, j.owner, j.priority FROM jobs j
 --lite INDEXED BY jobs_open
     WHERE j.closed = 0 AND j.want = 0 AND j.n_ready > 0 AND j.need_mib <= $4
       AND EXISTS (SELECT 1 FROM clips c
@@ -150,11 +155,14 @@ WITH fit AS NOT MATERIALIZED (
 --lite                           INDEXED BY clips_running
                                 WHERE c.job = j.id AND c.state = 1 AND c.worker <> $1) < j.max_worlds))
 SELECT j.id, j.grp FROM jobs j WHERE j.id = (
-    SELECT b.id FROM (
-        SELECT * FROM (SELECT f.id, f.priority, 0 AS other FROM fit f WHERE f.grp = $2 ORDER BY f.priority DESC, f.id LIMIT 1) own
+    SELECT k.id FROM (
+        SELECT b.n, 0 AS other, (SELECT f.id FROM fit f WHERE f.owner = b.owner AND f.grp = $2
+                                 ORDER BY f.priority DESC, f.id LIMIT 1) AS id FROM busy b
         UNION ALL
-        SELECT * FROM (SELECT f.id, f.priority, 1 AS other FROM fit f ORDER BY f.priority DESC, f.id LIMIT 1) best) b
-    ORDER BY b.priority DESC, b.other LIMIT 1)
+        SELECT b.n, 1 AS other, (SELECT f.id FROM fit f WHERE f.owner = b.owner
+                                 ORDER BY f.priority DESC, f.id LIMIT 1) AS id FROM busy b) best
+    JOIN jobs k ON k.id = best.id
+    ORDER BY k.priority DESC, best.other, best.n, k.id LIMIT 1)
 --pg FOR NO KEY UPDATE OF j
 
 -- Once the job is locked: what pick read before it had to wait may be old.

@@ -169,7 +169,7 @@ static int64_t submit(struct queue_job job)
 
 /* ---- the rules ---- */
 
-static void priority_then_first_come_then_group(void **state)
+static void priority_then_group_then_owner_then_first_come(void **state)
 {
     (void)state;
     submit(job_of("low", 4, 40, "g1"));
@@ -184,6 +184,11 @@ static void priority_then_first_come_then_group(void **state)
     assert_int_equal(end_clip("B", CLIP(3, 0, 1, 4), QUEUE_END_DONE), QUEUE_OK);
     assert_int_equal(end_clip("B", CLIP(3, 0, 1, 4), QUEUE_END_DONE), QUEUE_OK); /* said twice */
     is(claim("B", "g1", 2), "claimed 4/0/1 4/1/1");
+    struct queue_job theirs = job_of("theirs", 9, 50, "g1");
+    theirs.owner = "another"; /* who has nothing in work: before older jobs, up to as many clips */
+    submit(theirs);
+    is(claim("D", "", 5), "claimed 5/0/1 5/1/1 5/2/1 5/3/1 5/4/1");
+    is(claim("E", "", 1), "claimed 2/3/1"); /* five each: the older job */
 }
 
 static void an_end_counts_once_and_from_the_holder(void **state)
@@ -758,7 +763,7 @@ static void the_farm_at_a_glance(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        RULE(priority_then_first_come_then_group),
+        RULE(priority_then_group_then_owner_then_first_come),
         RULE(an_end_counts_once_and_from_the_holder),
         RULE(a_lone_world_tries_again_itself),
         RULE(three_failures_block_a_host),
