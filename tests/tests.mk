@@ -78,6 +78,7 @@ $(SHIM:%=$B/%.so): $B/%.so: tests/shim/%.c
 # and the link between them; worlds under a real Slurm, where these can be had: hours.
 torture: tests
 	@TORTURE=1 tests/cli/cli_nth.sh
+	@TORTURE=1 tests/cli/cli_swap.sh
 	@TORTURE=1 tests/cli/cli_power.sh || [ $$? -eq 77 ]
 	@TORTURE=1 tests/cli/cli_resume.sh
 	@TORTURE=1 tests/cli/cli_extend.sh
