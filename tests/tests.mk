@@ -84,6 +84,7 @@ torture: tests
 	@TORTURE=1 tests/cli/cli_extend.sh
 	@TORTURE=1 tests/cli/cli_signals.sh
 	@TORTURE=1 tests/cli/cli_stopped.sh
+	@! command -v valgrind >/dev/null || valgrind -q --error-exitcode=99 --leak-check=no $B/tests/unit_written 200
 	@tests/queue/killed.sh
 	@tests/queue/points.sh
 	@tests/queue/postgres.sh run tests/queue/points.sh || [ $$? -eq 77 ]
