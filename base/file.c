@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/fd.h"
 #include "base/file_guard.h"
+#include "base/file_pledge.h"
 #include "base/file_watch.h"
 #include "base/strbuf.h"
 
@@ -61,11 +62,17 @@ status file_stamp_of(struct file_stamp *out, const char *path)
     return ST_OK;
 }
 
-static status open_regular(const char *path, int *fd, struct stat *s)
+status file_open(const char *path, int *fd, struct file_stamp *stamp)
 {
+    struct stat s;
+
     *fd = fd_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (*fd < 0) return fail(file_open_status(errno), "%s: %s", path, strerror(errno));
-    if (!fstat(*fd, s) && S_ISREG(s->st_mode)) return ST_OK;
+    if (!fstat(*fd, &s) && S_ISREG(s.st_mode)) {
+        *stamp = stamp_of(&s);
+        file_pledge_note(path, stamp);
+        return ST_OK;
+    }
     close(*fd);
     *fd = -1;
     return fail(ST_FORMAT, "%s: not a regular file", path);
@@ -73,13 +80,11 @@ static status open_regular(const char *path, int *fd, struct stat *s)
 
 status file_map(struct file_map *out, const char *path)
 {
-    struct stat s = { 0 };
-    int fd = -1;
+    int fd;
 
     *out = (struct file_map){ 0 };
-    TRY(open_regular(path, &fd, &s));
-    out->size = (size_t)s.st_size;
-    out->stamp = stamp_of(&s);
+    TRY(file_open(path, &fd, &out->stamp));
+    out->size = (size_t)out->stamp.size;
     if (out->size) {
         void *const p = mmap(NULL, out->size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (p == MAP_FAILED) {
@@ -107,13 +112,13 @@ status file_read(const char *path, size_t limit, char **text, size_t *len)
     status st = ST_OK;
     char *buf = NULL;
     size_t n = 0;
-    struct stat s = { 0 };
+    struct file_stamp stamp = { 0 };
     int fd = -1;
 
     *text = NULL;
     *len = 0;
-    TRY(open_regular(path, &fd, &s));
-    size_t const size = (size_t)s.st_size;
+    TRY(file_open(path, &fd, &stamp));
+    size_t const size = (size_t)stamp.size;
     if (size > limit)
         FAIL_OUT(ST_FORMAT, "%s: %zu bytes; at most %zu are allowed", path, size, limit);
     buf = malloc(size + 1);

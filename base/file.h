@@ -14,16 +14,20 @@ struct file_stamp {
 /* ST_FORMAT if there is none. */
 status file_stamp_of(struct file_stamp *out, const char *path) MUST_USE;
 
+/* The kind of failure of a file that cannot be opened: ST_FORMAT where it is missing, closed to us
+ * or another thing than a file; ST_IO for what may be over soon (a disk, memory, open files). */
+status file_open_status(int why);
+
+/* A regular file to read; *fd is the caller's to close, -1 after a failure, which is one of these
+ * kinds. Which file it was is noted (file_pledge.h). */
+status file_open(const char *path, int *fd, struct file_stamp *stamp) MUST_USE;
+
 /* A file mapped read-only. `data` is NULL for an empty file. */
 struct file_map {
     const unsigned char *data;
     size_t size; /* bytes */
     struct file_stamp stamp;
 };
-
-/* The kind of failure of a file that cannot be opened: ST_FORMAT where it is missing, closed to us
- * or another thing than a file; ST_IO for what may be over soon (a disk, memory, open files). */
-status file_open_status(int why);
 
 /* ST_FORMAT if the file is missing, unreadable or no regular file; ST_IO as above. Whoever maps,
  * unmaps. */

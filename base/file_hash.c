@@ -6,6 +6,7 @@
  * as it did. So a file that was changed just now is hashed, and not kept.
  */
 #include "base/file_hash.h"
+#include "base/file_pledge.h"
 #include "base/log.h"
 #include "base/strbuf.h"
 
@@ -180,15 +181,20 @@ static bool changed_just_now(const struct file_stamp *s)
 
 static status read_hash(const char *path, struct file_stamp *stamp, char hex[DIGEST_HEX])
 {
+    struct file_pledge opened = { 0 };
     struct file_stamp after;
+    status st = ST_OK;
 
-    TRY(file_stamp_of(stamp, path));
+    file_pledge_begin(&opened, path);
+    TRY_OUT(file_stamp_of(stamp, path));
     log_debug("%s: %lld bytes are hashed", path, (long long)stamp->size);
-    TRY(digest_file(path, hex));
-    TRY(file_stamp_of(&after, path));
-    if (memcmp(&after, stamp, sizeof after) != 0)
-        return fail(ST_IO, "%s: changes while it is read", path);
-    return ST_OK;
+    TRY_OUT(digest_file(path, hex));
+    TRY_OUT(file_stamp_of(&after, path));
+    if (memcmp(&after, stamp, sizeof after) != 0 || !file_pledge_kept(&opened, stamp))
+        st = fail(ST_IO, "%s: changes while it is read", path);
+out:
+    file_pledge_end(&opened);
+    return st;
 }
 
 status file_hash(const char *path, const char *cache, struct file_stamp *stamp,

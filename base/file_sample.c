@@ -91,17 +91,16 @@ static status read_whole(struct strbuf *text, const char *path, const char *cach
     return ST_OK;
 }
 
-status file_sample_read(struct file_sample *out, struct strbuf *text, const char *path,
-                        const struct file_hash_rule *rule)
+static status sample_file(struct file_sample *out, struct strbuf *text, const char *path,
+                          const struct file_hash_rule *rule, struct file_stamp *stamp)
 {
     struct strbuf own = { 0 };
-    struct file_stamp stamp;
     status st = ST_OK;
 
-    if (rule->whole) TRY_OUT(read_whole(&own, path, rule->cache, &stamp));
-    else TRY_OUT(read_samples(&own, path, &stamp));
+    if (rule->whole) TRY_OUT(read_whole(&own, path, rule->cache, stamp));
+    else TRY_OUT(read_samples(&own, path, stamp));
     if (own.failed) FAIL_OUT(ST_NOMEM, "%s: no memory for its hash", path);
-    write_identity(out->identity, &stamp);
+    write_identity(out->identity, stamp);
     TRY_OUT(digest_bytes(own.s, own.len, out->sum));
     strbuf_add(text, own.s, own.len);
 out:
@@ -109,22 +108,29 @@ out:
     return st;
 }
 
+status file_sample_read(struct file_sample *out, struct strbuf *text, const char *path,
+                        const struct file_hash_rule *rule)
+{
+    struct file_stamp stamp;
+    return sample_file(out, text, path, rule, &stamp);
+}
+
 status file_sample_check(const char *path, const struct file_sample *before,
-                         const struct file_hash_rule *rule, char identity[FILE_IDENTITY])
+                         const struct file_hash_rule *rule, char identity[FILE_IDENTITY],
+                         struct file_stamp *stamp)
 {
     struct strbuf text = { 0 };
     struct file_sample here;
-    struct file_stamp now;
     char current[FILE_IDENTITY];
 
-    if (file_stamp_of(&now, path) != ST_OK) return fail_changed(path, "read for its hash");
-    write_identity(current, &now);
+    if (file_stamp_of(stamp, path) != ST_OK) return fail_changed(path, "read for its hash");
+    write_identity(current, stamp);
     bool const same = !strcmp(current, before->identity);
     if (!same && same_machine(before->identity, current))
         return fail_changed(path, "read for its hash");
     memcpy(identity, current, sizeof current);
     if (same) return ST_OK;
-    status const st = file_sample_read(&here, &text, path, rule);
+    status const st = sample_file(&here, &text, path, rule, stamp);
     strbuf_free(&text);
     TRY(st);
     memcpy(identity, here.identity, sizeof here.identity);

@@ -24,9 +24,10 @@ status file_sample_read(struct file_sample *out, struct strbuf *text, const char
                         const struct file_hash_rule *rule) MUST_USE;
 
 /* Is the file what was sampled? On the machine that sampled it its identity must be the same; on
- * another it is sampled there by the same rule. ST_IO names the file if not. identity: of the file
- * here, for the next question; may be out->identity of `before`. */
+ * another it is sampled there by the same rule. ST_IO names the file if not. identity, stamp: of
+ * the file here, for the next question; may be out->identity of `before`. */
 status file_sample_check(const char *path, const struct file_sample *before,
-                         const struct file_hash_rule *rule, char identity[FILE_IDENTITY]) MUST_USE;
+                         const struct file_hash_rule *rule, char identity[FILE_IDENTITY],
+                         struct file_stamp *stamp) MUST_USE;
 
 #endif /* FILE_SAMPLE_H */

@@ -78,11 +78,13 @@ $(SHIM:%=$B/%.so): $B/%.so: tests/shim/%.c
 # a queue keeps its worlds; two hosts and the link between them; worlds under a real Slurm, where these can be had: hours.
 torture: tests
 	@TORTURE=1 tests/cli/cli_nth.sh
+	@TORTURE=1 tests/cli/cli_swap.sh
 	@TORTURE=1 tests/cli/cli_power.sh || [ $$? -eq 77 ]
 	@TORTURE=1 tests/cli/cli_resume.sh
 	@TORTURE=1 tests/cli/cli_extend.sh
 	@TORTURE=1 tests/cli/cli_signals.sh
 	@TORTURE=1 tests/cli/cli_stopped.sh
+	@! command -v valgrind >/dev/null || valgrind -q --error-exitcode=99 --leak-check=no $B/tests/unit_written 200
 	@tests/queue/killed.sh
 	@tests/queue/points.sh
 	@tests/queue/postgres.sh run tests/queue/points.sh || [ $$? -eq 77 ]

@@ -261,6 +261,7 @@ status engine_group_run(const struct engine_rank *rank, int number, const struct
     clip_feed_close(&t->feed);
     engine_comms_close(t);
     clip_board_close(&t->board);
+    group_release_files(t);
     model_spec_free(&t->model);
     if (closing) watchdog_drop(rank->watch, closing);
     track_close(&closing);

@@ -176,6 +176,7 @@ struct group {
     const struct role_at *me;
 
     struct model_spec model;
+    struct file_pledge *pledge;    /* [model.files]; owned */
     const struct work_item *first; /* the clip that began it; rank 0, else NULL */
     int numbers;                   /* clips of earlier groups; rank 0 */
     char weights_hash[DIGEST_HEX], vae_hash[DIGEST_HEX], text_hash[DIGEST_HEX];
@@ -236,8 +237,14 @@ status group_read_model(struct group *t) MUST_USE;
 
 /* ---- model_files.c */
 
+/* From now on it is noted which files the names of the model's files lead to. Released before the
+ * model is freed; safe without a pledge. */
+status group_pledge_files(struct group *t) MUST_USE;
+void group_release_files(struct group *t);
+
 /* ST_IO names the first of the model's files that is no more what it was when the model's id was
- * made: before anything of them is read, and again when it has been. */
+ * made, or was another when it was opened: before anything of them is read, and again when it has
+ * been. */
 status group_check_files(struct group *t) MUST_USE;
 
 /* Equal keys, equal files and adapters on this machine. */

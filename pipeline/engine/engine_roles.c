@@ -109,6 +109,7 @@ status group_read_model(struct group *t)
     TRY_OUT(broadcast_model(t, &json, &mine));
     TRY_OUT(broadcast_facts(t, &f));
     if (mine == ST_OK) mine = read_numbers(t, &f);
+    if (mine == ST_OK) mine = group_pledge_files(t);
     /* On the others a file that differs is most likely another one of that name, which the hashes
      * tell; what changed is told behind them. */
     if (mine == ST_OK && t->first) mine = group_check_files(t);

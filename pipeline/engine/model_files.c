@@ -5,13 +5,17 @@
  * for the id when the jobs are read, for the hash and by the loaders when a group opens, the text
  * encoder's whenever prompts are embedded. A file that is written to, cut or replaced in between
  * would make pictures under the name of another model. So every rank looks before it reads and
- * again when it has read, and ends the group with the file's name.
+ * again when it has read, and every file that was opened in between must have been the one that it
+ * looks at: a name that was another file's for a while is seen, too. It ends the group with the
+ * file's name.
  */
+#include "base/file_pledge.h"
 #include "base/file_sample.h"
 #include "base/file_set.h"
 #include "pipeline/engine/engine_internal.h"
 
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 _Static_assert((int)MODEL_FILE_IDENTITY == (int)FILE_IDENTITY, "an identity has one length");
@@ -31,9 +35,13 @@ static status check_files(struct group *t)
     for (int i = 0; i < t->model.files; i++) {
         struct model_file *const f = &t->model.file[i];
         struct file_sample before;
+        struct file_stamp here;
         memcpy(before.identity, f->identity, sizeof before.identity);
         memcpy(before.sum, f->sum, sizeof before.sum);
-        TRY(file_sample_check(f->path, &before, &rule, f->identity));
+        TRY(file_sample_check(f->path, &before, &rule, f->identity, &here));
+        if (!file_pledge_kept(&t->pledge[i], &here))
+            return fail(ST_IO, "%s: changes: its name was another file's when it was opened",
+                        f->path);
     }
     return ST_OK;
 }
@@ -44,6 +52,22 @@ status group_check_files(struct group *t)
     status const st = check_files(t);
     pthread_mutex_unlock(&looking);
     return st;
+}
+
+status group_pledge_files(struct group *t)
+{
+    t->pledge = calloc((size_t)t->model.files + 1, sizeof *t->pledge);
+    if (!t->pledge) return fail(ST_NOMEM, "%s: no memory for its files", t->model.card);
+    for (int i = 0; i < t->model.files; i++)
+        file_pledge_begin(&t->pledge[i], t->model.file[i].path);
+    return ST_OK;
+}
+
+void group_release_files(struct group *t)
+{
+    for (int i = 0; t->pledge && i < t->model.files; i++) file_pledge_end(&t->pledge[i]);
+    free(t->pledge);
+    t->pledge = NULL;
 }
 
 status model_files_key(const struct model_spec *m, char key[DIGEST_HEX])

@@ -4,11 +4,8 @@
 #include "base/strbuf.h"
 #include "pipeline/text/text_internal.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { EDGE = 1 << 20, SAMPLES = 512, SAMPLE = 4096 };
@@ -31,20 +28,19 @@ static status add_file_bytes(struct strbuf *t, int fd, const char *path, int64_t
 
 static status add_samples(struct strbuf *t, const char *path)
 {
-    struct stat info;
+    struct file_stamp stamp;
     status st = ST_OK;
+    int fd;
 
-    int const fd = fd_open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &info) < 0)
-        FAIL_OUT(file_open_status(errno), "%s: cannot read it: %s", path, strerror(errno));
-    off_t const size = info.st_size, last = size > EDGE ? size - EDGE : 0;
+    TRY(file_open(path, &fd, &stamp));
+    int64_t const size = stamp.size, last = size > EDGE ? size - EDGE : 0;
     strbuf_addf(t, "bytes %lld\n", (long long)size);
     TRY_OUT(add_file_bytes(t, fd, path, 0, EDGE));
     TRY_OUT(add_file_bytes(t, fd, path, last, EDGE));
     for (int i = 0; i < SAMPLES; i++)
         TRY_OUT(add_file_bytes(t, fd, path, last / SAMPLES * i, SAMPLE));
 out:
-    if (fd >= 0) close(fd);
+    close(fd);
     return st;
 }
 

@@ -11,12 +11,9 @@
 #include "base/file.h"
 #include "pipeline/weights/weights_internal.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* Fixed parts of the records, bytes; and where in them what is. */
@@ -176,14 +173,12 @@ static status read_directory(struct zip_dir *d)
 
 status zip_dir_open(struct zip_dir *out, const char *path)
 {
-    struct stat file;
+    struct file_stamp stamp;
     status st = ST_OK;
 
-    *out = (struct zip_dir){ .path = path, .fd = fd_open(path, O_RDONLY | O_CLOEXEC) };
-    if (out->fd < 0 || fstat(out->fd, &file))
-        FAIL_OUT(file_open_status(errno), "%s: %s", path, strerror(errno));
-    if (!S_ISREG(file.st_mode)) FAIL_OUT(ST_FORMAT, "%s: no regular file", path);
-    out->file_bytes = (uint64_t)file.st_size;
+    *out = (struct zip_dir){ .path = path, .fd = -1 };
+    TRY_OUT(file_open(path, &out->fd, &stamp));
+    out->file_bytes = (uint64_t)stamp.size;
     TRY_OUT(read_directory(out));
     return ST_OK;
 out:

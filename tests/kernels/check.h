@@ -56,7 +56,7 @@ struct operand *input(struct check *k, enum dtype type, int ndim, const int64_t 
 struct operand *output(struct check *k, enum dtype type, int ndim, const int64_t *dim);
 struct operand *in_place(struct check *k, enum dtype type, int ndim, const int64_t *dim);
 
-/* Angles of rope: [rows, pairs, 2] F32, cosines and sines; of frames, where heads have their own. */
+/* RoPE angles: [rows, pairs, 2] F32, cosines and sines; where heads have their own, of frames. */
 struct operand *angles(struct check *k, int64_t rows, int64_t pairs);
 struct operand *angles_of_heads(struct check *k, int64_t frames, int64_t heads, int64_t pairs);
 

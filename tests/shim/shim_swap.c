@@ -2,13 +2,15 @@
  * shim_swap.c - LD_PRELOAD: another file takes a file's name while a program runs.
  *
  * SWAP_PATH: words of the path that is looked for. At its SWAP_N-th open, before it, SWAP_BY is
- * renamed onto it; or with SWAP_BY left out the file is cut to SWAP_SIZE bytes.
+ * renamed onto it, and behind it SWAP_BACK, where that is given; or with SWAP_BY left out the file
+ * is cut to SWAP_SIZE bytes.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,14 +18,17 @@
 
 static atomic_int seen;
 
-static void meddle(const char *path)
+/* Has it been done? */
+static bool meddle(const char *path)
 {
     const char *const words = getenv("SWAP_PATH"), *const by = getenv("SWAP_BY");
     const char *const n = getenv("SWAP_N"), *const size = getenv("SWAP_SIZE");
 
-    if (!words || !n || !strstr(path, words) || atomic_fetch_add(&seen, 1) + 1 != atoi(n)) return;
+    if (!words || !n || !strstr(path, words) || atomic_fetch_add(&seen, 1) + 1 != atoi(n))
+        return false;
     if (by && rename(by, path)) _exit(99);
     if (size && truncate(path, atol(size))) _exit(99);
+    return true;
 }
 
 static int open_by(const char *name, const char *path, int flags, mode_t mode)
@@ -31,8 +36,10 @@ static int open_by(const char *name, const char *path, int flags, mode_t mode)
     int (*real)(const char *, int, ...) = NULL;
 
     *(void **)&real = dlsym(RTLD_NEXT, name);
-    meddle(path);
-    return real(path, flags, mode);
+    const char *const back = meddle(path) ? getenv("SWAP_BACK") : NULL;
+    int const fd = real(path, flags, mode);
+    if (back && rename(back, path)) _exit(99);
+    return fd;
 }
 
 int open(const char *path, int flags, ...)

@@ -4,6 +4,7 @@
 #include "tests/support/unit.h"
 
 #include "base/file_hash.h"
+#include "base/file_pledge.h"
 #include "base/strbuf.h"
 
 #include <fcntl.h>
@@ -206,12 +207,41 @@ static void refused(void **state)
     free(path);
 }
 
+/* A link that led elsewhere for one open: the file at its end looks as before, the open tells. */
+static void turned_back(void **state)
+{
+    char *const link = path_of("link"), *const one = path_of("one"), *const two = path_of("two");
+    struct file_pledge pledge = { 0 };
+    struct file_stamp stamp;
+    struct file_map map;
+
+    (void)state;
+    put("one", "1");
+    put("two", "2");
+    assert_int_equal(symlink(one, link), 0);
+    assert_int_equal(file_stamp_of(&stamp, link), ST_OK);
+    file_pledge_begin(&pledge, link);
+    assert_int_equal(file_map(&map, link), ST_OK);
+    file_unmap(&map);
+    assert_true(file_pledge_kept(&pledge, &stamp));
+    assert_true(!unlink(link) && !symlink(two, link));
+    assert_int_equal(file_map(&map, link), ST_OK);
+    file_unmap(&map);
+    assert_true(!unlink(link) && !symlink(one, link));
+    assert_false(file_pledge_kept(&pledge, &stamp));
+    file_pledge_end(&pledge);
+    free(link);
+    free(one);
+    free(two);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(read_once, begin), cmocka_unit_test_setup(changed, begin),
-        cmocka_unit_test_setup(just_now, begin),  cmocka_unit_test_setup(damaged, begin),
-        cmocka_unit_test_setup(bounded, begin),   cmocka_unit_test_setup(refused, begin),
+        cmocka_unit_test_setup(turned_back, begin), cmocka_unit_test_setup(read_once, begin),
+        cmocka_unit_test_setup(changed, begin),     cmocka_unit_test_setup(just_now, begin),
+        cmocka_unit_test_setup(damaged, begin),     cmocka_unit_test_setup(bounded, begin),
+        cmocka_unit_test_setup(refused, begin),
     };
     return cmocka_run_group_tests_name("unit_file_hash", tests, make_folder, remove_folder);
 }

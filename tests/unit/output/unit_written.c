@@ -5,6 +5,8 @@
  * system calls gone wrong: until the clip passes unharmed. Linked so that the program's calls go
  * through here. Whatever happens, a clip that appears is the clip, and one that does not has a
  * reason that names a file.
+ *
+ * unit_written N: one call in N alone, for a valgrind, under which all take hours.
  */
 #include "tests/support/unit.h"
 
@@ -123,6 +125,7 @@ int __wrap_mkdir(const char *path, mode_t mode)
     return hit(FOLDERS) ? refuse() : __real_mkdir(path, mode);
 }
 
+static long stride = 1;
 static int kept; /* clips that could not be published */
 
 static status write_clip(const char *dir)
@@ -233,12 +236,12 @@ static void every_call_goes_wrong(void **state)
         plan.call = plans[i].call;
         plan.fault = plans[i].fault;
         plan.nth = 1;
-        while (try_plan(top, (const char(*)[DIGEST_HEX])want)) plan.nth++;
+        while (try_plan(top, (const char(*)[DIGEST_HEX])want)) plan.nth += stride;
         if (plan.nth <= plans[i].least)
             print_error("call %d: %ld times\n", plan.call, plan.nth - 1);
         assert_true(plan.nth > plans[i].least);
     }
-    assert_int_equal(kept, 2); /* its own folder not synced, not renamed */
+    if (stride == 1) assert_int_equal(kept, 2); /* its own folder not synced, not renamed */
     free(plain);
     clips_folder_drop(top);
 }
@@ -255,13 +258,13 @@ static void moved_with_care(void **state)
     struct clip_writer_config c = writer_config(dir, PICTURES);
     enum clip_outcome outcome;
     struct clip_writer *s;
-    int n = 1;
+    long n = 1;
 
     (void)state;
     c.format = &large;
     plan.call = WRITES;
     plan.fault = FLIPS;
-    for (;; n++) {
+    for (;; n += stride) {
         plan.nth = n;
         plan.seen = 0;
         plan.done = false;
@@ -434,8 +437,9 @@ static void unread_claim_is_kept(void **state)
     clips_folder_drop(top);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc > 1) stride = atol(argv[1]) > 0 ? atol(argv[1]) : 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_place_is_named),  cmocka_unit_test(back_and_forth),
         cmocka_unit_test(no_link_is_followed), cmocka_unit_test(every_call_goes_wrong),
