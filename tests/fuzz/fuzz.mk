@@ -10,7 +10,8 @@ FUZZ_OPT  := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
 $F/base/version.o: FUZZ_OPT += -DVERSION_COMMIT='"$(COMMIT)"' -DVERSION_FLAGS='"fuzz"'
 FUZZ_SRC  := $(filter-out kernels/% comm/mpi/% comm/nccl/% comm/comm_device%,$(SRC)) $(filter-out %/kern_registry.c %/kern_device.c %_stub.c,$(wildcard kernels/*.c)) \
              $(addprefix cmd/verify/verify_,case.c rules.c slots.c lora.c) \
-             comm/mpi/comm_mpi_stub.c comm/nccl/comm_nccl_stub.c comm/comm_device_stub.c
+             comm/mpi/comm_mpi_stub.c comm/nccl/comm_nccl_stub.c comm/comm_device_stub.c \
+             kernels/kern_registry_stub.c kernels/cuda/cuda_stub.c $(wildcard kernels/ref/*.c)
 FUZZ_OBJ  := $(patsubst %,$F/%.o,$(basename $(FUZZ_SRC) $(TOOLKIT:%=tools/%)))
 
 $F/%.o: %.c
