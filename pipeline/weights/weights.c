@@ -115,9 +115,10 @@ const char *const *weights_folders(enum weights_family family)
 static status open_parts(struct weights *w, const struct weights_request *r)
 {
     TRY(file_set_open(&w->set, r->path, weights_folders(r->family)));
+    if (w->set.count < 1) return fail(ST_FORMAT, "%s: no files", w->path);
     w->part = calloc((size_t)w->set.count + 1, sizeof *w->part);
     if (!w->part) return fail(ST_NOMEM, "%s: no memory for its files", w->path);
-    for (; w->parts < w->set.count; w->parts++) {
+    for (w->parts = 0; w->parts < w->set.count; w->parts++) {
         TRY(open_part(&w->part[w->parts], w->set.path[w->parts], r->outer_key));
         int const more = part_count(&w->part[w->parts]);
         if (__builtin_add_overflow(w->count, more, &w->count))
