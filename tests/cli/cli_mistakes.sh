@@ -39,7 +39,7 @@ no-cut|infinity-rope|s/"cut": true/"cut": false/
 reuse-unlimited|deep-forcing|s/"max_reuse": 7/"max_reuse": 0/
 recent-without-own|deep-forcing|s/"recent_frames": 4/"recent_frames": 6/; s/"budget_frames": 16/"budget_frames": 18/
 no-compression|deep-forcing|s/"policy": "deep-forcing"/"policy": "deep-sink"/; s/"sink_frames": 10,/"sink_frames": 10/; /"budget_frames"/d; /"recent_frames"/d; /"max_reuse"/d
-no-replay|rolling-sink|s/"policy": "rolling-sink"/"policy": "window"/; /"replay_frames"/d; s/"sink_frames": 0,/"sink_frames": 0/
+no-replay|rolling-sink|s/"policy": "rolling-sink"/"policy": "window"/; /"replay_frames"/d; s/"sink_frames": 0,/"sink_frames": 0/; s/"absolute, replayed blocks moved"/"absolute"/
 walk-short|rolling-sink|s/"replay_frames": 18/"replay_frames": 15/
 no-memory|memrope|s/"policy": "memrope"/"policy": "sink"/; s/"sink_frames": 3,/"sink_blocks": 1, "sink_frames": 3/; /"memory_frames"/d; /"alpha_/d; /"adaptive"/d
 mean-by-place|memrope|s/"adaptive": false/"adaptive": true/
@@ -53,7 +53,7 @@ chunks-larger|forcing-kv|s/"chunks_per_frame": 6/"chunks_per_frame": 3/
 split-later|forcing-kv|s/"first_split_block": 2/"first_split_block": 3/
 other-head|forcing-kv|s/^   0$/   3/
 fewer-distances|echo-forcing|/^ *8,$/d; s/^\( *\)4,$/\14/; /^ *16$/d
-window-alone|deep-forcing-limit|s/"policy": "deep-forcing"/"policy": "sink"/; s/"sink_frames": 8,/"sink_frames": 8/; /"budget_frames"/d; /"recent_frames"/d; /"max_reuse"/d
+window-alone|deep-forcing-limit|s/"policy": "deep-forcing"/"policy": "sink"/; s/"sink_frames": 8,/"sink_frames": 8/; /"budget_frames"/d; /"recent_frames"/d; /"max_reuse"/d; s/"absolute, sink moved"/"absolute"/
 heads-alike|lol|s/"jitter": 0.8/"jitter": 0/
 jitter-less|lol|s/"jitter": 0.8/"jitter": 0.79/
 other-draws|lol|s/"jitter_seed": 0/"jitter_seed": 1/
