@@ -420,7 +420,7 @@ static void goes_on_chosen(const struct kv_policy *p)
     memset(other->choice[1], 0, sizeof other->choice[1]);
     status const st = render(other, 2);
     if (st == ST_OK) assert_int_equal(clip_fixture_same(other, 1, whole, 0, length), ST_MISMATCH);
-    else assert_non_null(strstr(error_last()->msg, "was chosen of"));
+    else assert_non_null(strstr(error_last()->msg, "was chosen; "));
     free(other);
     free(whole);
 }
