@@ -198,7 +198,7 @@ static status look_at_kind(const char **kind, size_t *mark, const char *path)
     TRY(file_map(&m, path));
     file_watch_map(path, m.data, file_watch_piece(m.size));
     *mark = m.size >= 3 && !memcmp(m.data, "\xef\xbb\xbf", 3) ? 3 : 0;
-    *kind = file_kind(m.data + *mark, m.size - *mark);
+    *kind = file_kind(*mark ? m.data + *mark : m.data, m.size - *mark);
     file_unmap(&m);
     return ST_OK;
 }
