@@ -114,8 +114,18 @@ static void print_text(const char *key, const char *text)
         return;
     }
     putchar('"');
-    for (; *text; text++) printf("%s%c", *text == '"' || *text == '\\' ? "\\" : "", *text);
+    for (; *text; text++)
+        if (iscntrl((unsigned char)*text)) printf("\\x%02X", (unsigned)*text);
+        else printf("%s%c", *text == '"' || *text == '\\' ? "\\" : "", *text);
     printf("\"\n");
+}
+
+/* A comment, of one line whatever the path is. */
+static void print_comment(const char *what, const char *path)
+{
+    printf("# %s: ", what);
+    for (; *path; path++) putchar(iscntrl((unsigned char)*path) ? '?' : *path);
+    putchar('\n');
 }
 
 /* Behind the folder, as the card has it; a line of what is not there, and of others of its kind. */
@@ -130,7 +140,7 @@ static void print_part(const char *key, const struct choice *c, const struct mod
     print_text(key, model_folder_inside(f, p->path));
     for (int i = (int)(p - f->part) + 1; p != c->weights && i < f->parts; i++)
         if (!strcmp(f->part[i].what, p->what))
-            printf("# or: %s\n", model_folder_inside(f, f->part[i].path));
+            print_comment("or", model_folder_inside(f, f->part[i].path));
 }
 
 static const char *last_name(const char *path)
@@ -154,15 +164,15 @@ static void print_loras(const struct choice *c)
                 l = &like->lora[k];
         const char *const file = model_folder_inside(f, f->part[i].path);
         if (!l) {
-            printf("# a LoRA, for `lora`: %s\n", file);
+            print_comment("a LoRA, for `lora`", file);
             continue;
         }
-        printf("%s  - {file: %s", head, file);
-        if (l->outer_key) printf(", outer_key: %s", l->outer_key);
-        if (l->rank) printf(", rank: %d", l->rank);
-        if (l->alpha > 0) printf(", alpha: %g", l->alpha);
-        if (l->scale != 1) printf(", scale: %g", l->scale);
-        printf("}\n");
+        fputs(head, stdout);
+        print_text("  - file", file);
+        if (l->outer_key) print_text("    outer_key", l->outer_key);
+        if (l->rank) printf("    rank: %d\n", l->rank);
+        if (l->alpha > 0) printf("    alpha: %g\n", l->alpha);
+        if (l->scale != 1) printf("    scale: %g\n", l->scale);
         head = "";
     }
 }

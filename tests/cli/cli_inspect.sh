@@ -97,8 +97,13 @@ for line in 'name: rolling-forcing-1.3b' 'window: {kind: rolling, attention_fram
     '# a LoRA, for `lora`: parts/lora.pt'; do
     grep -qxF "$line" "$card/told" || { echo "card: told: no '$line' in: $(cat "$card/told")" && fail=1; }
 done
-"$rollmill" card "$card" --like longlive-1.3b | grep -qxF '  - {file: parts/lora.pt, outer_key: generator_lora, rank: 256, alpha: 256}' ||
-    { echo "card: without its LoRA" && fail=1; }
+# A path is one text of the card, whatever it is made of.
+mkdir "$card/a, {b}" && mv "$card/parts/lora.pt" "$card/a, {b}" && "$rollmill" card "$card" --like longlive-1.3b >"$card/told" || fail=1
+for line in '  - file: "a, {b}/lora.pt"' '    outer_key: generator_lora' '    rank: 256' '    alpha: 256'; do
+    grep -qxF "$line" "$card/told" || { echo "card: its LoRA: no '$line' in: $(cat "$card/told")" && fail=1; }
+done
+mkdir "$card/c$(printf '\001')d" && mv "$card/a, {b}/lora.pt" "$card/c$(printf '\001')d" && "$rollmill" card "$card" --like longlive-1.3b | grep -qxF '  - file: "c\x01d/lora.pt"' ||
+    { echo "card: a path with a control character" && fail=1; }
 "$rollmill" card "$card" --like longlove 2>&1 | grep -q 'found longlove; allowed: the path of a card, or one of causal-forcing-chunkwise-1.3b, ' ||
     { echo "card: like what is not there" && fail=1; }
 
